@@ -1,14 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the text of a cmd to the tasks that take it.  Pure: no I/O, no clock.
+ * From the text of a cmd to the tasks that take it.  Pure: no I/O, no state
+ * that one call leaves to the next.
  *
- *	cmd   = [ name ] "/" stage *( "|" stage )	name: the ufop's own
+ *	cmd   = [ name ] stage *( "|" stage )		name: the ufop's own
+ *	stage = "/" text				text without "|"
  *
  * `q/crop/800,600,0,0|thumbnail/w/100` is two stages, "/crop/800,600,0,0" and
  * "/thumbnail/w/100": the ufop's name stands once, in front, and a stage's
- * leading slash may be missing behind a pipe.  Each stage is searched (not
- * anchored) by each task's pattern in the order of registration; the first
- * match takes it.
+ * leading slash may be missing behind a pipe.  The cmd comes percent-decoded,
+ * so %7C is a pipe too.
+ *
+ * Routes
+ *
+ * Each stage is searched by each task's route in the order of registration
+ * (services, then their tasks); the first that matches takes it.  A route is
+ * a PCRE2 pattern, and mostly means what it means to Python's re.search():
+ *
+ *	^/hello$	anchors are the route's own business: without them
+ *			"/hello" also takes "/x/hello/y", and ".*" takes all
+ *	(?P<w>\d+)	a named group becomes the argument w; (?<w>...) too.
+ *			A group that took no part in the match gives no
+ *			argument, one that took nothing gives an empty one.
+ *	(?P=w)		what the group w took, once more
+ *	(?i)		letters of either case, from here on
+ *	(*UTF)		in front: characters instead of bytes.  Such a route
+ *			takes no cmd that is not UTF-8.  \w, \d and the like
+ *			stay ASCII unless (*UCP) follows.
+ *
+ * A route never sees the ufop's name: "name/hello/bob" is "/hello/bob" to it
+ * (everything before the first slash goes), and "name" alone is the empty
+ * text, which "^$" and ".*" take.  It never sees a pipe either: that always
+ * ends a stage, so a "|" that a route would take literally has no way in.
+ * Free text travels in URL-safe base64.
  */
 #ifndef ROUTER_ROUTER_H
 #define ROUTER_ROUTER_H
@@ -31,7 +55,7 @@ struct router_arg {
 struct router_stage {
 	int			 task;	/* index into services.tasks */
 	struct str		 cmd;	/* "/thumbnail/w/100", see router_match() */
-	int			 nargs;
+	int			 nargs;	/* in the order of the route's groups */
 	struct router_arg	 args[ROUTER_ARGS_MAX];
 };
 
@@ -48,22 +72,28 @@ struct router_match {
 };
 
 /*
- * Compile every task's pattern (PCRE2 with JIT; Python's (?P<name>...) is
- * native there) with match limits that keep any pattern on any cmd under a few
- * milliseconds.  NULL with err set (UFOP_CONFIG) on a bad pattern: the
- * message names service, task, offset and reason.  The services must outlive
- * the router.
+ * Compile every task's route, with PCRE2's JIT where the system allows it, and
+ * with limits on time and memory that end a search which gets lost: the worst
+ * that was found on the longest cmd is given up after 20 ms, most after 1.
+ *
+ * NULL with err set (UFOP_CONFIG) on a bad route: the message names service,
+ * task, offset and reason and marks the place.  The services must outlive the
+ * router.  A router is for one thread: its matches share their working memory.
  */
 struct router	*router_new(const struct services *, struct ufop_err *);
-void		 router_free(struct router *);
+void		 router_free(struct router *);	/* NULL is fine */
 
 /*
  * Find the task of each stage of cmd (already percent-decoded; the ufop's name
- * is stripped when has_name: everything before the first slash).  Stage cmds
- * and argument values point into match->text or cmd, so both must outlive
- * their use.  Returns 0, or -1 with err: UFOP_NO_ROUTE (no task takes stage
- * n), UFOP_BAD_INPUT (empty stage, too many, too long, NUL or control bytes,
- * two different pools, match limit reached).
+ * is stripped when has_name).  Without a name an empty cmd is one empty stage,
+ * as a name alone would be, and any other gets its leading slash if it lacks
+ * one.  Stage cmds and argument values point into match->text or cmd, so both
+ * must outlive their use; match need not be initialised.
+ *
+ * Returns 0, or -1 with match in no useful state and err: UFOP_NO_ROUTE (no
+ * task takes stage n), UFOP_BAD_INPUT (empty stage, too many, too long, NUL or
+ * other control bytes, two different pools beside "cpu", a search given up),
+ * UFOP_FAILED (PCRE2 failed otherwise: out of memory).
  */
 int		 router_match(const struct router *, struct str cmd,
 		    bool has_name, struct router_match *match,
