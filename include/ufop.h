@@ -153,6 +153,11 @@ UFOP_API int64_t	 ufop_time_left_ms(const struct ufop_job *);
 UFOP_API const char	*ufop_setting(const struct ufop_job *, const char *name);
 UFOP_API int64_t	 ufop_setting_int(const struct ufop_job *,
 			    const char *name);
+/*
+ * The same as ufop_setting() in setup(), where there is no job yet: a setting
+ * of the service that is being set up.  NULL anywhere else.
+ */
+UFOP_API const char	*ufop_setup_setting(const char *name);
 
 /* One line to the worker's log, marked with the job's id. */
 UFOP_API void		 ufop_log(const struct ufop_job *, const char *fmt, ...)

@@ -73,8 +73,9 @@ struct router_match {
 
 /*
  * Compile every task's route, with PCRE2's JIT where the system allows it, and
- * with limits on time and memory that end a search which gets lost: the worst
- * that was found on the longest cmd is given up after 20 ms, most after 1.
+ * with limits on time and memory that end a search which gets lost: on the
+ * longest cmd most are given up within 1 ms, a search without an anchor within
+ * 8, and the worst that was found took 35.
  *
  * NULL with err set (UFOP_CONFIG) on a bad route: the message names service,
  * task, offset and reason and marks the place.  The services must outlive the

@@ -420,7 +420,7 @@ test_router_evil(void)
 	} rows[] = {
 		{ "q/evil/!", "x", NULL },	/* no route, and soon */
 		{ "q/evil/", "aaaaaaaaaaaaaaaaaaaa!", "t.evil" },
-		{ "q/evil/", "a", "t.quad" },
+		{ "q/quad/", "a", "t.quad" },
 		{ "q/quad/", "abc", "t.quad" },
 	};
 	struct ufop_err	err;

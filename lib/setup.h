@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A service's setup(), with its settings at hand while it runs.
+ */
+#ifndef LIB_SETUP_H
+#define LIB_SETUP_H
+
+#include "settings.h"
+
+/*
+ * Run the service's setup() so that ufop_setup_setting() gives it what these
+ * settings say.  Returns what setup() does (0, or -1 with a sentence in why),
+ * and 0 when the service has none.
+ */
+int	 setup_run(const struct ufop_service *, const struct settings *,
+	    char *why, size_t why_size);
+
+#endif
