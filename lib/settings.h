@@ -56,7 +56,6 @@ struct setting {
 	 */
 	const char			*origin;
 	bool				 is_set;	/* by any layer */
-	bool				 has_password;	/* a url that may */
 };
 
 struct settings_private;
@@ -164,7 +163,10 @@ void	 settings_export_env(const struct settings *);
 
 /* The row's environment variable: UFOP_QUEUE_LEASE. */
 void	 setting_env_name(const struct setting *, char out[SETTINGS_ENV_MAX]);
-/* The value as it may be shown: with *** for the password of a url. */
+/*
+ * The value as it may be shown: with *** for the password of a url, and for all
+ * of a service's setting whose name ends in password, secret, token or key.
+ */
 void	 setting_show(const struct setting *, struct buf *out);
 /* What is accepted: "a time such as 500ms, 30s or 5m, from 1s to 10m". */
 void	 setting_describe(const struct ufop_setting_def *, struct buf *out);
