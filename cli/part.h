@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One part of what `ufop up` runs: a program as a child in a process group of
+ * its own, whose output comes here line by line.
+ */
+#ifndef CLI_PART_H
+#define CLI_PART_H
+
+#include <sys/types.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "err.h"
+
+#define PART_ARGV_MAX	32
+#define PART_LINE_MAX	8192	/* a longer line is shown in pieces */
+#define PART_HELD_MAX	16384	/* bytes of output kept back, the latest */
+
+struct part {
+	const char	*name;		/* "redis", "front", "worker" */
+	const char	*argv[PART_ARGV_MAX];	/* argv[0] is its path */
+	pid_t		 pid;		/* 0: does not run */
+	int		 out;		/* its stdout and stderr; -1: closed */
+	/*
+	 * Lines are kept back while it starts, to be shown only if that fails:
+	 * a banner is of no use to anyone.
+	 */
+	bool		 hold;
+	int64_t		 started_ms;	/* the times are CLOCK_MONOTONIC */
+	int64_t		 due_ms;	/* to be started again then; 0: not */
+	int64_t		 kill_ms;	/* told to stop, killed then; 0: not */
+	int		 backoff_ms;	/* before the next start after a death */
+
+	/* Private. */
+	char		 line[PART_LINE_MAX];
+	size_t		 line_len;
+	char		 held[PART_HELD_MAX];
+	size_t		 held_len;
+};
+
+void	 part_init(struct part *, const char *name);
+
+/*
+ * Start it.  Should this process die, the part gets a SIGTERM.  keep_fd is
+ * left open in it as descriptor 3, unless it is -1.  -1 with err when it cannot
+ * be forked; that the program cannot be run shows as exit status 127.
+ */
+int	 part_start(struct part *, int keep_fd, struct ufop_err *);
+
+/* Read what it has written and print whole lines to stderr, name in front. */
+void	 part_output(struct part *);
+/* The end of its output, after it ended: also what no newline followed. */
+void	 part_drain(struct part *);
+/* Print what was kept back and keep back no more, or forget it. */
+void	 part_unhold(struct part *, bool print);
+
+/* SIGTERM to the part alone; after grace_ms it is time for part_kill(). */
+void	 part_stop(struct part *, int grace_ms);
+/* SIGKILL to its whole process group. */
+void	 part_kill(struct part *);
+
+#endif

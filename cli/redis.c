@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+#include <string.h>
+
+#include "redis.h"
+#include "reqid.h"
+
+static int
+greet(struct redis *redis, struct ufop_err *err)
+{
+	redisReply	*r;
+
+	if (redis->addr.password[0] != '\0') {
+		r = redis->addr.user[0] == '\0' ?
+		    redis_ask(redis, err, "AUTH %s", redis->addr.password) :
+		    redis_ask(redis, err, "AUTH %s %s", redis->addr.user,
+		    redis->addr.password);
+		if (r == NULL)
+			return (-1);
+		freeReplyObject(r);
+	}
+	if (redis->addr.db != 0) {
+		r = redis_ask(redis, err, "SELECT %d", redis->addr.db);
+		if (r == NULL)
+			return (-1);
+		freeReplyObject(r);
+	}
+	r = redis_ask(redis, err, "PING");
+	if (r == NULL)
+		return (-1);
+	freeReplyObject(r);
+	return (0);
+}
+
+int
+redis_open(struct redis *redis, const struct settings *settings,
+    struct ufop_err *err)
+{
+	const struct timeval	 limit = { REDIS_TIMEOUT_MS / 1000, 0 };
+	struct queue_addr	*addr = &redis->addr;
+	int64_t			 began = clock_mono_us();
+
+	redis->ctx = NULL;
+	if (queue_addr_parse(addr, settings_str(settings, "redis", "url"),
+	    err) == -1 || queue_addr_resolve(addr, err) == -1)
+		return (-1);
+	queue_addr_name(addr, redis->name, sizeof(redis->name));
+	redis->tag = settings_str(settings, "redis", "tag");
+	redis->ctx = addr->unix_path[0] != '\0' ?
+	    redisConnectUnixWithTimeout(addr->unix_path, limit) :
+	    redisConnectWithTimeout(addr->ip, addr->port, limit);
+	if (redis->ctx == NULL || redis->ctx->err != 0) {
+		err_set(err, UFOP_UNAVAILABLE, "cannot connect to Redis at "
+		    "%s: %s; start it, or set redis.url", redis->name,
+		    redis->ctx == NULL ? "out of memory" :
+		    redis->ctx->errstr);
+		redis_close(redis);
+		return (-1);
+	}
+	redisSetTimeout(redis->ctx, limit);
+	if (greet(redis, err) == -1) {
+		redis_close(redis);
+		return (-1);
+	}
+	redis->connect_us = (int)(clock_mono_us() - began);
+	return (0);
+}
+
+void
+redis_close(struct redis *redis)
+{
+	if (redis->ctx != NULL)
+		redisFree(redis->ctx);
+	redis->ctx = NULL;
+}
+
+redisReply *
+redis_ask(struct redis *redis, struct ufop_err *err, const char *fmt, ...)
+{
+	redisReply	*r;
+	va_list		 ap;
+
+	va_start(ap, fmt);
+	r = redisvCommand(redis->ctx, fmt, ap);
+	va_end(ap);
+	if (r == NULL) {
+		err_set(err, UFOP_UNAVAILABLE, "Redis at %s does not answer: "
+		    "%s", redis->name, redis->ctx->errstr);
+		return (NULL);
+	}
+	if (r->type == REDIS_REPLY_ERROR) {
+		err_set(err, UFOP_UNAVAILABLE, "Redis at %s refuses: %s",
+		    redis->name, r->str);
+		freeReplyObject(r);
+		return (NULL);
+	}
+	return (r);
+}
+
+struct str
+redis_str(const redisReply *r)
+{
+	if (r == NULL || r->str == NULL)
+		return (STR_NULL);
+	return ((struct str){ r->str, (size_t)r->len });
+}

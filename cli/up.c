@@ -1,0 +1,819 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ufop up: everything in one place.  A private Redis unless one is configured,
+ * the front and a worker, started, watched and stopped together.
+ *
+ *	STARTING --all answer--> RUNNING --signal--> STOPPING --all gone--> end
+ *	    |                       |  ^
+ *	    '-- a part ends: stop   '--' a part ends: started again, later
+ *	        and say why              each time
+ */
+#include <sys/file.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <glob.h>
+#include <netdb.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cli.h"
+#include "front.h"
+#include "log.h"
+#include "part.h"
+#include "probe.h"
+#include "reqid.h"
+
+#define READY_MS	15000	/* all parts must answer by then */
+#define PROBE_MS	2	/* between two tries while starting */
+#define BACKOFF_MIN_MS	100	/* before a part that died is started again */
+#define BACKOFF_MAX_MS	5000
+#define STEADY_MS	10000	/* one that ran so long starts afresh */
+#define REDIS_STOP_MS	5000
+#define STRAYS_MS	2000	/* for orphans of the parts to vanish */
+/*
+ * A terminal and a parent such as make may both pass on one Ctrl-C: a second
+ * signal means "now" only when it comes this much later.
+ */
+#define SAME_SIGNAL_MS	300
+
+#define INSTANCE_PREFIX	"ufop-up-"
+
+/* Started from the first to the last, stopped from the last to the first. */
+enum { REDIS, WORKER, FRONT, PARTS };
+
+enum state { STARTING, RUNNING, STOPPING };
+
+struct up {
+	struct cli	*cli;
+	enum state	 state;
+	int		 status;	/* exit status */
+	struct part	 parts[PARTS];
+	bool		 own_redis;
+	int64_t		 began_ms;	/* CLOCK_MONOTONIC */
+	int64_t		 stop_ms;	/* first signal to stop */
+	int		 drain_ms;	/* for front and worker to finish */
+
+	/* A directory of this instance alone: Redis' socket and the spool. */
+	char		 dir[64];
+	int		 dir_fd;	/* locked for as long as we live */
+	char		 redis_sock[96];
+	char		*redis_path;	/* of the program */
+	bool		 others_started; /* front and worker, behind Redis */
+
+	char		 host[256];	/* where the front is to be reached */
+	int		 port;
+	int		 signal_fd;
+	int		 ready_fd;	/* the worker's word; -1 once given */
+	struct probe	 probe;
+	int64_t		 probe_ms;	/* the next one; 0: not yet */
+	int		 last_status;	/* of /health; 0: nobody answered */
+};
+
+enum {
+	OPT_LISTEN = CLI_LONG,
+};
+
+static const struct cli_opt opts[] = {
+	{ 'p', "port", "PORT", "listen on PORT (9100 unless set)" },
+	{ OPT_LISTEN, "listen", "ADDRESS:PORT",
+	    "listen there; the same as -s front.listen=..." },
+	{ 0 }
+};
+
+/* ---- the instance's directory ---------------------------------------- */
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return (remove(path));
+}
+
+static void
+remove_tree(const char *path)
+{
+	if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == -1 &&
+	    errno != ENOENT)
+		log_warn("up.remove path=%s error=\"%m\"", path);
+}
+
+/*
+ * Remove what an instance left that was killed by force: its directory is
+ * there, but nobody holds the lock.
+ */
+static void
+sweep_instances(const char *base)
+{
+	char		 path[64];
+	struct dirent	*de;
+	struct stat	 st;
+	DIR		*dir;
+	int		 fd;
+
+	dir = opendir(base);
+	if (dir == NULL)
+		return;
+	while ((de = readdir(dir)) != NULL) {
+		if (strncmp(de->d_name, INSTANCE_PREFIX,
+		    strlen(INSTANCE_PREFIX)) != 0 ||
+		    snprintf(path, sizeof(path), "%s/%.40s", base,
+		    de->d_name) >= (int)sizeof(path))
+			continue;
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
+		    O_CLOEXEC);
+		if (fd == -1)
+			continue;
+		if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
+		    flock(fd, LOCK_EX | LOCK_NB) == 0)
+			remove_tree(path);
+		close(fd);
+	}
+	closedir(dir);
+}
+
+static int
+make_instance(struct up *up, struct ufop_err *err)
+{
+	/* Memory first; a machine without /dev/shm has a slower spool. */
+	const char	*base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" :
+			    "/tmp";
+
+	sweep_instances(base);
+	snprintf(up->dir, sizeof(up->dir), "%s/" INSTANCE_PREFIX "XXXXXX",
+	    base);
+	if (mkdtemp(up->dir) == NULL) {
+		err_sys(err, "cannot make a directory in %s", base);
+		up->dir[0] = '\0';
+		return (-1);
+	}
+	up->dir_fd = open(up->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (up->dir_fd == -1 || flock(up->dir_fd, LOCK_EX | LOCK_NB) == -1)
+		return (err_sys(err, "cannot lock '%s'", up->dir));
+	snprintf(up->redis_sock, sizeof(up->redis_sock), "%s/redis.sock",
+	    up->dir);
+	return (0);
+}
+
+/* ---- before the start ------------------------------------------------ */
+
+static bool
+is_set(const struct settings *settings, const char *section, const char *name)
+{
+	return (settings_find(settings, section, name)->is_set);
+}
+
+/*
+ * The front would find out too, but only after everything has been started,
+ * and it does not know what to do about it here.
+ */
+static int
+check_port(const char *host, int port, struct ufop_err *err)
+{
+	const struct addrinfo	 hints = {
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_PASSIVE | AI_NUMERICSERV
+	};
+	struct addrinfo		*ai;
+	char			 service[16];
+	int			 fd, rc, one = 1;
+
+	snprintf(service, sizeof(service), "%d", port);
+	rc = getaddrinfo(host, service, &hints, &ai);
+	if (rc != 0)
+		return (err_set(err, UFOP_CONFIG, "cannot listen on '%s': %s",
+		    host, gai_strerror(rc)));
+	fd = socket(ai->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	rc = fd;
+	if (fd != -1) {
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		/* Two may bind with SO_REUSEADDR while only one can listen. */
+		rc = bind(fd, ai->ai_addr, ai->ai_addrlen);
+		if (rc == 0)
+			rc = listen(fd, 1);
+	}
+	if (rc == -1 && errno == EADDRINUSE)
+		err_set(err, UFOP_UNAVAILABLE, "port %d is in use by another "
+		    "program; choose another port with -p", port);
+	else if (rc == -1)
+		err_sys(err, "cannot listen on port %d of '%s'", port, host);
+	freeaddrinfo(ai);
+	if (fd != -1)
+		close(fd);
+	return (rc == -1 ? -1 : 0);
+}
+
+static void
+plan_redis(struct up *up)
+{
+	struct part	*part = &up->parts[REDIS];
+	const char	*argv[] = {
+		up->redis_path,
+		"--port", "0",
+		"--unixsocket", up->redis_sock, "--unixsocketperm", "700",
+		"--dir", up->dir,
+		/* Jobs are answered or refused within seconds: nothing to keep. */
+		"--save", "", "--appendonly", "no",
+		/* Refusing is an answer, forgetting a job is none. */
+		"--maxmemory", "512mb", "--maxmemory-policy", "noeviction",
+		"--loglevel", up->cli->debug ? "notice" : "warning",
+	};
+
+	part->hold = !up->cli->debug;
+	memcpy(part->argv, argv, sizeof(argv));
+}
+
+/*
+ * Front and worker are this command again.  They find the settings, as they
+ * are here, in the environment, and are told to read no files a second time.
+ */
+static void
+plan_self(struct up *up, int which, const char *name, bool tell_ready)
+{
+	const char	**argv = up->parts[which].argv;
+
+	*argv++ = up->cli->paths.exe;
+	*argv++ = name;
+	*argv++ = "--config=/dev/null";
+	if (tell_ready)
+		*argv++ = "--ready-fd=3";
+	*argv = NULL;
+}
+
+static int
+prepare(struct up *up, struct ufop_err *err)
+{
+	struct settings	*settings = &up->cli->settings;
+	char		 redis[PATH_MAX], kore[PATH_MAX], value[128];
+	const char	*host;
+
+	/* What is missing is better said before anything runs. */
+	if (paths_program(kore, "kore", "kore", err) == -1 ||
+	    (up->own_redis && paths_program(redis, "redis-server",
+	    "redis-server", err) == -1))
+		return (-1);
+
+	host = settings_str(settings, "front", "unix");
+	if (host[0] != '\0') {
+		snprintf(up->host, sizeof(up->host), "%s", host);
+	} else {
+		settings_listen(settings, up->host, &up->port);
+		if (check_port(up->host, up->port, err) == -1)
+			return (-1);
+		host = probe_host(up->host);
+		memmove(up->host, host, strlen(host) + 1);
+	}
+
+	if (make_instance(up, err) == -1)
+		return (-1);
+	if (up->own_redis) {
+		snprintf(value, sizeof(value), "unix://%s", up->redis_sock);
+		if (settings_set(settings, "redis", "url", value, "ufop up",
+		    err) == -1)
+			return (-1);
+		up->redis_path = xstrdup(redis);
+		plan_redis(up);
+	}
+	if (!is_set(settings, "spool", "dir")) {
+		snprintf(value, sizeof(value), "%s/spool", up->dir);
+		if (settings_set(settings, "spool", "dir", value, "ufop up",
+		    err) == -1)
+			return (-1);
+	}
+	if (cli_export(up->cli, err) == -1)
+		return (-1);
+	up->drain_ms = (int)settings_time_ms(settings, "worker", "drain") +
+	    2000;
+	return (0);
+}
+
+/* ---- starting -------------------------------------------------------- */
+
+static void
+stop(struct up *up)
+{
+	up->state = STOPPING;
+	up->stop_ms = clock_mono_ms();
+	probe_cancel(&up->probe);
+}
+
+static void
+give_up(struct up *up, const struct ufop_err *err)
+{
+	int	i;
+
+	for (i = 0; i < PARTS; i++)
+		part_unhold(&up->parts[i], true);
+	up->status = cli_fail(err);
+	stop(up);
+}
+
+/* due_ms is 0 from then on, until it dies. */
+static void
+start_part(struct up *up, int which)
+{
+	struct ufop_err	 err;
+	int		 ready[2] = { -1, -1 };
+
+	/* Only the first worker is waited for. */
+	if (which == WORKER && up->state == STARTING &&
+	    pipe2(ready, O_CLOEXEC) == 0)
+		up->ready_fd = ready[0];
+	if (which == WORKER)
+		plan_self(up, WORKER, "runworker", ready[1] != -1);
+	if (which == FRONT)
+		plan_self(up, FRONT, "runserver", false);
+	if (part_start(&up->parts[which], ready[1], &err) == -1)
+		give_up(up, &err);
+	if (ready[1] != -1)
+		close(ready[1]);
+}
+
+static bool
+redis_answers(const struct up *up)
+{
+	struct sockaddr_un	 sun = { .sun_family = AF_UNIX };
+	int			 fd, rc;
+
+	memcpy(sun.sun_path, up->redis_sock, sizeof(up->redis_sock));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return (false);
+	rc = connect(fd, (const struct sockaddr *)&sun, sizeof(sun));
+	close(fd);
+	return (rc == 0);
+}
+
+/*
+ * Redis is up in a few milliseconds, and who finds it missing waits longer
+ * before it tries again: so it goes first, and the others together.
+ */
+static void
+start_others(struct up *up)
+{
+	if (up->others_started || (up->own_redis && !redis_answers(up)))
+		return;
+	up->others_started = true;
+	start_part(up, WORKER);
+	start_part(up, FRONT);
+}
+
+/* The worker has said that it is ready, or has closed its end. */
+static void
+worker_ready(struct up *up)
+{
+	close(up->ready_fd);
+	up->ready_fd = -1;
+	up->probe_ms = clock_mono_ms();
+}
+
+/*
+ * A photograph that came with ufop, as one would type its name from here; false
+ * when there is none.
+ */
+static bool
+find_photo(const struct up *up, char out[PATH_MAX])
+{
+	char	 pattern[PATH_MAX + 8], cwd[PATH_MAX];
+	glob_t	 found;
+	size_t	 n;
+	bool	 ok = false;
+
+	snprintf(pattern, sizeof(pattern), "%s/*.jpg", up->cli->paths.data);
+	if (glob(pattern, 0, NULL, &found) == 0 &&
+	    realpath(found.gl_pathv[0], out) != NULL) {
+		ok = true;
+		if (getcwd(cwd, sizeof(cwd)) != NULL) {
+			n = strlen(cwd);
+			if (strncmp(out, cwd, n) == 0 && out[n] == '/')
+				memmove(out, out + n + 1, strlen(out + n));
+		}
+	}
+	globfree(&found);
+	return (ok);
+}
+
+static void
+say_ready(struct up *up)
+{
+	const struct services	*services = &up->cli->services;
+	struct settings_pool	 pools[SETTINGS_POOLS_MAX];
+	char			 photo[PATH_MAX], origin[300];
+	int			 i, n, children = 0;
+
+	n = settings_pools(&up->cli->settings, pools);
+	for (i = 0; i < n; i++)
+		children += pools[i].children;
+	if (up->host[0] == '/')
+		snprintf(origin, sizeof(origin), "unix:%s", up->host);
+	else
+		snprintf(origin, sizeof(origin), strchr(up->host, ':') == NULL ?
+		    "http://%s:%d" : "http://[%s]:%d", up->host, up->port);
+	printf("ufop is ready on %s (%d workers, %lld ms)\n", origin, children,
+	    (long long)(clock_mono_ms() - up->began_ms));
+	if (up->host[0] != '/' && find_photo(up, photo) &&
+	    services_find(services, STR("images.thumbnail")) != -1)
+		printf("curl --data-binary @%s -o thumbnail.jpg "
+		    "'%s/handler?cmd=ufop/thumbnail/w/320'\n", photo, origin);
+	fflush(stdout);
+}
+
+static void
+ready(struct up *up)
+{
+	int	i;
+
+	up->state = RUNNING;
+	for (i = 0; i < PARTS; i++)
+		part_unhold(&up->parts[i], false);
+	say_ready(up);
+}
+
+static void
+probed(struct up *up, int status)
+{
+	if (status == 200) {
+		ready(up);
+		return;
+	}
+	if (status != -1)
+		up->last_status = status;
+	up->probe_ms = clock_mono_ms() + PROBE_MS;
+}
+
+static void
+not_ready_in_time(struct up *up)
+{
+	struct ufop_err	err;
+	struct str	why = probe_body(&up->probe);
+
+	if (!up->others_started)
+		err_set(&err, UFOP_UNAVAILABLE, "Redis does not answer after "
+		    "%d s", READY_MS / 1000);
+	else if (up->ready_fd != -1)
+		err_set(&err, UFOP_UNAVAILABLE, "the worker is not ready after "
+		    "%d s", READY_MS / 1000);
+	else if (up->last_status == 0)
+		err_set(&err, UFOP_UNAVAILABLE, "the front does not answer "
+		    "after %d s", READY_MS / 1000);
+	else
+		err_set(&err, UFOP_UNAVAILABLE, "not ready after %d s, "
+		    "/health says %d: %.*s", READY_MS / 1000, up->last_status,
+		    STR_ARG(why));
+	give_up(up, &err);
+}
+
+static void
+while_starting(struct up *up, int64_t now)
+{
+	start_others(up);
+	if (up->probe_ms != 0 && up->probe.fd == -1 && now >= up->probe_ms &&
+	    probe_start(&up->probe, up->host, up->port, "/health") == -1)
+		up->probe_ms = now + PROBE_MS;
+	if (up->state == STARTING && now >= up->began_ms + READY_MS)
+		not_ready_in_time(up);
+}
+
+/* ---- running --------------------------------------------------------- */
+
+static void
+how_it_ended(int wstatus, char *out, size_t size)
+{
+	if (WIFSIGNALED(wstatus))
+		snprintf(out, size, "by signal %d (%s)", WTERMSIG(wstatus),
+		    strsignal(WTERMSIG(wstatus)));
+	else
+		snprintf(out, size, "with status %d", WEXITSTATUS(wstatus));
+}
+
+static void
+part_ended(struct up *up, struct part *part, int wstatus)
+{
+	int64_t		now = clock_mono_ms();
+	struct ufop_err	err;
+	char		how[64];
+
+	part_drain(part);
+	part->pid = 0;
+	how_it_ended(wstatus, how, sizeof(how));
+	switch (up->state) {
+	case STARTING:
+		err_set(&err, UFOP_FAILED, "the %s ended %s before all was "
+		    "ready", part->name, how);
+		give_up(up, &err);
+		/* What the part itself had to say is closer to the cause. */
+		if (WIFEXITED(wstatus) && WEXITSTATUS(wstatus) != 0)
+			up->status = WEXITSTATUS(wstatus);
+		break;
+	case RUNNING:
+		if (part->backoff_ms == 0 ||
+		    now - part->started_ms >= STEADY_MS)
+			part->backoff_ms = BACKOFF_MIN_MS;
+		log_warn("up.died part=%s how=\"%s\" again_in=%dms",
+		    part->name, how, part->backoff_ms);
+		part->due_ms = now + part->backoff_ms;
+		part->backoff_ms *= 2;
+		if (part->backoff_ms > BACKOFF_MAX_MS)
+			part->backoff_ms = BACKOFF_MAX_MS;
+		break;
+	case STOPPING:
+		break;
+	}
+}
+
+static void
+reap(struct up *up)
+{
+	siginfo_t	 info;
+	pid_t		 pid;
+	int		 i, wstatus;
+
+	for (;;) {
+		info.si_pid = 0;
+		/*
+		 * Looked at first: as long as it is not reaped its number, which
+		 * is its group's too, cannot become another's.
+		 */
+		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == -1 ||
+		    info.si_pid == 0)
+			return;
+		pid = info.si_pid;
+		for (i = 0; i < PARTS && up->parts[i].pid != pid; i++)
+			continue;
+		/* What it leaves behind would hold on to its port and jobs. */
+		if (i < PARTS)
+			part_kill(&up->parts[i]);
+		if (waitpid(pid, &wstatus, 0) == pid && i < PARTS)
+			part_ended(up, &up->parts[i], wstatus);
+	}
+}
+
+static void
+while_running(struct up *up, int64_t now)
+{
+	int	i;
+
+	for (i = 0; i < PARTS; i++) {
+		if (up->parts[i].due_ms != 0 && now >= up->parts[i].due_ms)
+			start_part(up, i);
+	}
+}
+
+/* ---- stopping -------------------------------------------------------- */
+
+static void
+kill_all(struct up *up)
+{
+	int	i;
+
+	for (i = 0; i < PARTS; i++)
+		part_kill(&up->parts[i]);
+}
+
+static void
+signalled(struct up *up)
+{
+	struct signalfd_siginfo	info;
+
+	while (read(up->signal_fd, &info, sizeof(info)) ==
+	    (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			reap(up);
+		else if (up->state != STOPPING)
+			stop(up);
+		else if (clock_mono_ms() - up->stop_ms >= SAME_SIGNAL_MS)
+			kill_all(up);
+	}
+}
+
+/*
+ * From the front, which still needs the others to answer what it has, to
+ * Redis.  False when all are gone.
+ */
+static bool
+while_stopping(struct up *up, int64_t now)
+{
+	struct part	*part;
+	int		 i;
+
+	for (i = PARTS - 1; i >= 0; i--) {
+		part = &up->parts[i];
+		if (part->pid == 0)
+			continue;
+		part_stop(part, i == REDIS ? REDIS_STOP_MS : up->drain_ms);
+		if (now >= part->kill_ms)
+			part_kill(part);
+		return (true);
+	}
+	return (false);
+}
+
+/*
+ * Orphans of parts that were killed became our children (subreaper): they go
+ * too.
+ */
+static void
+end_strays(void)
+{
+	const struct timespec	 pause = { 0, 50 * 1000 * 1000 };
+	int64_t			 until = clock_mono_ms() + STRAYS_MS;
+	sigset_t		 chld;
+	FILE			*fp;
+	int			 pid;
+
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	for (;;) {
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			continue;
+		if (waitpid(-1, NULL, WNOHANG) == -1 ||
+		    clock_mono_ms() >= until)
+			return;
+		fp = fopen("/proc/thread-self/children", "re");
+		while (fp != NULL && fscanf(fp, "%d", &pid) == 1)
+			kill(pid, SIGKILL);
+		if (fp != NULL)
+			fclose(fp);
+		sigtimedwait(&chld, NULL, &pause);
+	}
+}
+
+/* ---- the loop -------------------------------------------------------- */
+
+static int
+timeout_ms(const struct up *up, int64_t now)
+{
+	int64_t	next = INT64_MAX;
+	int	i;
+
+	if (up->state == STARTING) {
+		next = up->began_ms + READY_MS;
+		/* Redis' socket cannot be waited for: it is not there yet. */
+		if (!up->others_started)
+			next = now + 1;
+		else if (up->probe_ms != 0 && up->probe.fd == -1)
+			next = up->probe_ms;
+	}
+	for (i = 0; i < PARTS; i++) {
+		if (up->state == RUNNING && up->parts[i].due_ms != 0 &&
+		    up->parts[i].due_ms < next)
+			next = up->parts[i].due_ms;
+		if (up->state == STOPPING && up->parts[i].kill_ms > now &&
+		    up->parts[i].kill_ms < next)
+			next = up->parts[i].kill_ms;
+	}
+	if (next == INT64_MAX)
+		return (-1);
+	return (next <= now ? 0 : (int)(next - now));
+}
+
+/* True as long as there is something to wait for. */
+static bool
+tick(struct up *up)
+{
+	int64_t	now = clock_mono_ms();
+
+	switch (up->state) {
+	case STARTING:
+		while_starting(up, now);
+		break;
+	case RUNNING:
+		while_running(up, now);
+		break;
+	case STOPPING:
+		break;
+	}
+	/* Any of the above may have been the last straw. */
+	return (up->state != STOPPING || while_stopping(up, now));
+}
+
+static void
+watch(struct up *up)
+{
+	struct pollfd	fds[3 + PARTS];
+	int		i;
+
+	while (tick(up)) {
+		fds[0] = (struct pollfd){ .fd = up->signal_fd,
+		    .events = POLLIN };
+		fds[1] = (struct pollfd){ .fd = up->ready_fd,
+		    .events = POLLIN };
+		fds[2] = (struct pollfd){ .fd = up->probe.fd,
+		    .events = up->probe.events };
+		for (i = 0; i < PARTS; i++)
+			fds[3 + i] = (struct pollfd){ .fd = up->parts[i].out,
+			    .events = POLLIN };
+		if (poll(fds, 3 + PARTS, timeout_ms(up, clock_mono_ms())) <= 0)
+			continue;
+		for (i = 0; i < PARTS; i++) {
+			if (fds[3 + i].revents != 0)
+				part_output(&up->parts[i]);
+		}
+		if (fds[1].revents != 0)
+			worker_ready(up);
+		if (fds[2].revents != 0 && up->probe.fd != -1 &&
+		    (i = probe_step(&up->probe)) != 0)
+			probed(up, i);
+		if (fds[0].revents != 0)
+			signalled(up);
+	}
+}
+
+static int
+open_signals(struct ufop_err *err)
+{
+	sigset_t	set;
+	int		fd;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (fd == -1)
+		err_sys(err, "cannot wait for signals");
+	return (fd);
+}
+
+static int
+run(struct cli *cli, int argc, char **argv)
+{
+	static struct up	 up;
+	const char		*address = NULL, *port = NULL;
+	struct ufop_err		 err;
+	int			 code;
+
+	up.cli = cli;
+	up.began_ms = clock_mono_ms();
+	up.signal_fd = up.ready_fd = up.dir_fd = -1;
+	probe_init(&up.probe);
+	part_init(&up.parts[REDIS], "redis");
+	part_init(&up.parts[WORKER], "worker");
+	part_init(&up.parts[FRONT], "front");
+	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
+		switch (code) {
+		case 'p':
+			port = optarg;
+			break;
+		case OPT_LISTEN:
+			address = optarg;
+			break;
+		default:
+			return (cli->status);
+		}
+	}
+	if (optind < argc)
+		return (cli_usage(cli, "'%s': no operand is expected",
+		    argv[optind]));
+	/* The routes are compiled too: a bad one is reported once, not thrice. */
+	if (cli_load(cli, "up", CLI_ROUTES, &err) == -1 ||
+	    front_set_listen(&cli->settings, address, port, &err) == -1)
+		return (cli_fail(&err));
+
+	up.own_redis = !is_set(&cli->settings, "redis", "url");
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
+	up.signal_fd = open_signals(&err);
+	if (up.signal_fd == -1 || prepare(&up, &err) == -1) {
+		up.status = cli_fail(&err);
+	} else {
+		if (up.own_redis)
+			start_part(&up, REDIS);
+		watch(&up);
+		end_strays();
+	}
+	if (up.dir[0] != '\0')
+		remove_tree(up.dir);
+	free(up.redis_path);
+	return (up.status);
+}
+
+const struct cli_cmd cli_up = {
+	.name = "up",
+	.operands = "",
+	.summary = "start Redis, front and worker together",
+	.prose = "Start a private Redis (unless redis.url is set), the front "
+	    "and a worker, print one line when all are ready, and show what "
+	    "they log. A part that dies is started again. Ctrl-C or SIGTERM "
+	    "stops them in order, the front first; a second Ctrl-C stops them "
+	    "at once. Nothing is left behind.",
+	.opts = opts,
+	.project = true,
+	.run = run,
+};
