@@ -44,7 +44,7 @@ int
 err_set(struct ufop_err *err, enum ufop_code code, const char *fmt, ...)
 {
 	va_list	ap;
-	char	msg[UFOP_ERR_MSG_MAX];
+	char	msg[UFOP_ERR_MSG_MAX], *p;
 
 	if (err == NULL)
 		return (-1);
@@ -52,6 +52,11 @@ err_set(struct ufop_err *err, enum ufop_code code, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
+	/* It often quotes a stranger, and is printed on terminals. */
+	for (p = msg; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	}
 	memcpy(err->msg, msg, strlen(msg) + 1);
 	err->code = code;
 	return (-1);

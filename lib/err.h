@@ -9,7 +9,8 @@
 
 /*
  * Fill err (which may be NULL) and return -1, so that `return err_set(...)`
- * ends a function.  The message is cut at UFOP_ERR_MSG_MAX.
+ * ends a function.  The message is cut at UFOP_ERR_MSG_MAX, and control bytes
+ * in it become '?'.
  */
 int		 err_set(struct ufop_err *err, enum ufop_code, const char *fmt,
 		    ...) UFOP_PRINTF(3, 4);

@@ -17,7 +17,10 @@
 
 /* Children by CPU_COUNT or FLAVOR; as many as worker.pools takes. */
 #define CPUS_MAX	1024
-/* Of a service or a setting: libinih cuts names at 49 bytes. */
+/*
+ * Of a service or a setting: libinih cuts sections, and names of lines that go
+ * on, at 49 bytes.
+ */
 #define NAME_MAX_LEN	48
 /* Bytes of a wrong value that its error shows. */
 #define SHOWN_MAX	120
@@ -274,22 +277,18 @@ setting_show(const struct setting *setting, struct buf *out)
 
 /*
  * UFOP_CONFIG with "<origin>: <section>.<name> = '<value>': <why>", the value
- * cut and without control bytes so that the reason is still seen.
+ * cut so that the reason is still seen.
  */
 static int
 blame(const struct row *row, const char *value, const char *origin,
     struct ufop_err *err, const char *why)
 {
 	struct buf	shown;
-	size_t		i, len;
+	size_t		len;
 
 	buf_init(&shown, SIZE_MAX / 2);
 	add_masked(&shown, row, value);
 	len = shown.len > SHOWN_MAX ? SHOWN_MAX : shown.len;
-	for (i = 0; i < len; i++) {
-		if ((unsigned char)shown.p[i] < 0x20 || shown.p[i] == 0x7f)
-			shown.p[i] = '?';
-	}
 	err_set(err, UFOP_CONFIG, "%s: %s.%s = '%.*s%s': %s", origin,
 	    row->pub.section, row->pub.def->name, (int)len,
 	    len == 0 ? "" : shown.p, len < shown.len ? "..." : "", why);
@@ -389,13 +388,13 @@ unknown_name(const struct settings_private *p, const char *section,
 	}
 	if (elsewhere != NULL)
 		return (err_set(err, UFOP_CONFIG, "%s: [%s] has no setting "
-		    "'%s'; it belongs to [%s]", origin, section, name,
+		    "'%.64s'; it belongs to [%s]", origin, section, name,
 		    elsewhere));
 	if (g.best[0] != '\0')
 		return (err_set(err, UFOP_CONFIG, "%s: [%s] has no setting "
-		    "'%s'; did you mean '%s'?", origin, section, name,
+		    "'%.64s'; did you mean '%s'?", origin, section, name,
 		    g.best));
-	return (err_set(err, UFOP_CONFIG, "%s: [%s] has no setting '%s'; "
+	return (err_set(err, UFOP_CONFIG, "%s: [%s] has no setting '%.64s'; "
 	    "`ufop config show` lists all there are", origin, section, name));
 }
 
@@ -407,7 +406,7 @@ unknown_section(const struct settings *s, const struct pending *u,
 	struct guess		 g;
 
 	if (u->section[0] == '\0')
-		return (err_set(err, UFOP_CONFIG, "%s: '%s' stands before any "
+		return (err_set(err, UFOP_CONFIG, "%s: '%.64s' stands before any "
 		    "[section]; put it under one, such as [ufop]", u->origin,
 		    u->name));
 	guess_init(&g, u->section);
@@ -418,7 +417,7 @@ unknown_section(const struct settings *s, const struct pending *u,
 		    "[%s]; did you mean [%s]?", u->origin, u->section,
 		    g.best));
 	return (err_set(err, UFOP_CONFIG, "%s: there is no section [%s]; a "
-	    "service has one while ufop.services names it (now: %s)",
+	    "service has one while ufop.services names it (now: %.120s)",
 	    u->origin, u->section, settings_str(s, "ufop", "services")));
 }
 
@@ -439,9 +438,9 @@ unknown_variable(const struct settings *s, const struct pending *u,
 		guess_try(&g, env);
 	}
 	if (g.best[0] != '\0')
-		return (err_set(err, UFOP_CONFIG, "%s%s is no setting's "
+		return (err_set(err, UFOP_CONFIG, "%s%.100s is no setting's "
 		    "variable; did you mean %s?", where, u->name, g.best));
-	return (err_set(err, UFOP_CONFIG, "%s%s is no setting's variable, and "
+	return (err_set(err, UFOP_CONFIG, "%s%.100s is no setting's variable, and "
 	    "names that begin with UFOP_ are kept for those; unset it or "
 	    "switch on the service it is for", where, u->name));
 }
@@ -707,7 +706,7 @@ ini_pair(void *arg, const char *section, const char *name, const char *value)
 			ini->failed = true;
 			err_set(ini->err, UFOP_CONFIG, "%s:%d: an indented "
 			    "line goes on with the value of '%s' above; "
-			    "remove the blanks before '%s'", ini->path,
+			    "remove the blanks before '%.64s'", ini->path,
 			    ini->line, ini->name, value);
 			return (0);
 		}
@@ -722,7 +721,7 @@ ini_pair(void *arg, const char *section, const char *name, const char *value)
 		if (strcmp(seen->name, name) == 0 &&
 		    strcmp(seen->section, section) == 0) {
 			ini->failed = true;
-			err_set(ini->err, UFOP_CONFIG, "%s:%d: '%s' is already "
+			err_set(ini->err, UFOP_CONFIG, "%s:%d: '%.64s' is already "
 			    "set in line %d; remove one of the two", ini->path,
 			    ini->line, name, seen->line);
 			return (0);

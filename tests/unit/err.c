@@ -81,6 +81,9 @@ test_err_set(void)
 	err_set(&err, UFOP_FAILED, "%s", big);
 	CHECK_INT(strlen(err.msg), UFOP_ERR_MSG_MAX - 1);
 
+	err_set(&err, UFOP_FAILED, "%s", "a\nb\x1b[31m\x7f \xc3\xa9");
+	CHECK_STR(err.msg, "a?b?[31m? \xc3\xa9");
+
 	CHECK_INT(err_set(NULL, UFOP_FAILED, "nobody asked"), -1);
 }
 
