@@ -56,7 +56,7 @@ spool_open(struct spool *sp, const char *dir, struct ufop_err *err)
 	if (strlen(dir) >= sizeof(sp->path))
 		return (err_set(err, UFOP_CONFIG, "spool.dir is longer than "
 		    "%zu bytes; choose a shorter path", sizeof(sp->path) - 1));
-	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
+	if (mkdir(dir, 0711) == -1 && errno != EEXIST)
 		return (err_sys(err, "cannot make the spool '%s' (setting "
 		    "spool.dir)", dir));
 	sp->dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -24,7 +24,8 @@ struct spool {
 };
 
 /*
- * Open dir, making it (mode 0700) if its parent is there.  Two processes that
+ * Open dir, making it (mode 0711: children of another user reach their scratch
+ * directories through it) if its parent is there.  Two processes that
  * see the same directory of the same running kernel get the same id.
  */
 int	 spool_open(struct spool *, const char *dir, struct ufop_err *);

@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Bodies that do not come with the job: fetched from a url by the fetch
+ * process, or carried in pieces over Redis where front and worker share no
+ * spool.
+ */
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "log.h"
+#include "parent.h"
+
+#define PIECE		(512 * 1024)	/* docs/protocol.txt, Bodies */
+#define FETCH_TRIES	2		/* fetch processes one url may kill */
+#define BODY_GRACE_MS	30000
+
+/* ---- fetching --------------------------------------------------------- */
+
+static void	 on_fetched(struct loop_fd *, uint32_t);
+
+static void
+fetch_down(struct parent *p)
+{
+	struct wjob	*j, *next;
+	int		 fd = p->fetch_sock.fd;
+
+	if (p->fetch_pid == -1)
+		return;
+	loop_del(p->loop, &p->fetch_sock);
+	close(fd);
+	(void)kill(p->fetch_pid, SIGKILL);
+	while (waitpid(p->fetch_pid, NULL, 0) == -1 && errno == EINTR)
+		;
+	p->fetch_pid = -1;
+	p->fetch_respawn_ms = clock_mono_ms() + 100;
+	if (p->stopping)
+		return;
+	log_err("fetch.died msg=\"it is started again\"");
+	for (j = TAILQ_FIRST(&p->all); j != NULL; j = next) {
+		next = TAILQ_NEXT(j, all);
+		if (j->state == WJOB_FETCHING)
+			body_fetch(j);
+	}
+}
+
+int
+fetch_start(struct parent *p, struct ufop_err *err)
+{
+	int	 sock;
+
+	p->fetch_sock.fd = -1;
+	p->fetch_sock.run = on_fetched;
+	p->fetch_sock.arg = p;
+	if (fetch_spawn(&p->fetch_conf, &p->fetch_pid, &sock, err) == -1) {
+		p->fetch_pid = -1;
+		return (-1);
+	}
+	(void)loop_add(p->loop, &p->fetch_sock, sock, EPOLLIN);
+	return (0);
+}
+
+void
+fetch_tick(struct parent *p)
+{
+	struct ufop_err	 err;
+
+	if (p->fetch_pid != -1 || p->fetch_respawn_ms > clock_mono_ms())
+		return;
+	if (fetch_start(p, &err) == -1) {
+		log_err("fetch.spawn why=%s", log_quote(err.msg,
+		    strlen(err.msg)));
+		p->fetch_respawn_ms = clock_mono_ms() + 1000;
+	}
+}
+
+void
+fetch_stop(struct parent *p)
+{
+	fetch_down(p);
+}
+
+static void
+fetch_answer(struct parent *p, const struct fetch_reply *fr)
+{
+	struct wjob	*j;
+
+	TAILQ_FOREACH(j, &p->all, all)
+		if (j->state == WJOB_FETCHING && j->fetch_id == fr->id)
+			break;
+	if (j == NULL)
+		return;		/* cancelled meanwhile */
+	j->fetch_us = fr->total_us;
+	if (fr->code != UFOP_OK) {
+		job_fail(j, err_http_status(fr->code), "%s", fr->msg);
+		return;
+	}
+	if (fr->type[0] != '\0')
+		j->body_type = xstrdup(fr->type);
+	job_pending(j, false);
+}
+
+static void
+on_fetched(struct loop_fd *lfd, uint32_t events)
+{
+	static struct fetch_reply	 fr;
+	struct parent			*p = lfd->arg;
+	struct ufop_err			 err;
+	int				 rc;
+
+	(void)events;
+	while ((rc = fetch_recv(lfd->fd, &fr, &err)) == 1)
+		fetch_answer(p, &fr);
+	if (rc == -1)
+		fetch_down(p);
+}
+
+void
+body_fetch(struct wjob *j)
+{
+	struct parent	*p = j->parent;
+	struct ufop_err	 err;
+	int64_t		 max, until;
+
+	j->state = WJOB_FETCHING;
+	if (++j->fetch_tries > FETCH_TRIES) {
+		job_fail(j, 502, "the source's url could not be fetched: the "
+		    "fetch process died of it twice");
+		return;
+	}
+	if (p->fetch_pid == -1) {
+		p->fetch_respawn_ms = 0;
+		fetch_tick(p);
+	}
+	if (j->body_fd == -1 &&
+	    (j->body_fd = spool_tmpfile(&p->spool, &err)) == -1) {
+		job_fail(j, 503, "there is no room in the spool for the "
+		    "source; try again later");
+		return;
+	}
+	max = settings_size(p->settings, "fetch", "max_bytes");
+	if (max == 0)
+		max = settings_size(p->settings, "ufop", "max_body");
+	if (j->task != -1 && p->services->tasks[j->task].task->max_body > 0)
+		max = p->services->tasks[j->task].task->max_body;
+	until = clock_mono_ms() + settings_time_ms(p->settings, "fetch",
+	    "timeout");
+	if (until > j->deadline_ms)
+		until = j->deadline_ms;
+	j->fetch_id = ++p->fetch_ids;
+	if (p->fetch_pid == -1)
+		job_fail(j, 503, "the fetch process cannot be started; see "
+		    "the worker's log");
+	else if (fetch_send(p->fetch_sock.fd, j->fetch_id, j->url, max, until,
+	    j->body_fd, &err) == -1)
+		job_fail(j, err_http_status(err.code), "%s", err.msg);
+}
+
+void
+body_fetch_cancel(struct wjob *j)
+{
+	struct ufop_err	 err;
+
+	if (j->parent->fetch_pid != -1)
+		(void)fetch_cancel(j->parent->fetch_sock.fd, j->fetch_id,
+		    &err);
+}
+
+struct str
+body_entry(const struct wjob *j)
+{
+	static struct job	 job;
+	static struct buf	 out;
+	struct str		 entry = { j->entry, j->entry_len };
+	struct ufop_err		 err;
+
+	if (j->body_type == NULL || job_decode(&job, entry, &err) == -1)
+		return (entry);
+	job.type = str_from(j->body_type);
+	if (out.max == 0)
+		buf_init(&out, JOB_ENTRY_MAX);
+	buf_clear(&out);
+	if (job_encode(&job, &out, &err) == -1)
+		return (entry);
+	return ((struct str){ out.p, out.len });
+}
+
+/* ---- through Redis ---------------------------------------------------- */
+
+static void	 load_next(struct wjob *);
+
+static void
+on_loaded(redisAsyncContext *ac, void *r, void *arg)
+{
+	struct wjob	*j = arg;
+	redisReply	*reply = r;
+
+	(void)ac;
+	if (!job_called(j) || j->state != WJOB_LOADING)
+		return;
+	if (reply == NULL) {
+		/* Another connection will come; the deadline bounds it. */
+		return;
+	}
+	if (reply->type != REDIS_REPLY_STRING || reply->len == 0) {
+		job_fail(j, 500, "the request's body has gone from Redis");
+		return;
+	}
+	if (pwrite(j->body_fd, reply->str, reply->len,
+	    (off_t)j->piece * PIECE) != (ssize_t)reply->len) {
+		job_fail(j, 503, "there is no room in the spool for the "
+		    "request's body; try again later");
+		return;
+	}
+	j->piece++;
+	load_next(j);
+}
+
+static void
+load_next(struct wjob *j)
+{
+	char	 key[QUEUE_KEY_MAX], ref[REQID_MAX + 1];
+
+	if ((uint64_t)j->piece * PIECE >= j->body_len) {
+		job_pending(j, false);
+		return;
+	}
+	snprintf(ref, sizeof(ref), "%.*s", STR_ARG(j->ref));
+	queue_key(key, j->parent->tag, "body", ref);
+	if (queue_cmdf(&j->parent->cmd, on_loaded, j, "LINDEX %s %d", key,
+	    j->piece) == 0)
+		j->calls++;
+}
+
+void
+body_load(struct wjob *j)
+{
+	struct ufop_err	 err;
+
+	j->state = WJOB_LOADING;
+	if (j->body_fd == -1)
+		j->body_fd = spool_tmpfile(&j->parent->spool, &err);
+	if (j->body_fd == -1) {
+		job_fail(j, 503, "there is no room in the spool for the "
+		    "request's body; try again later");
+		return;
+	}
+	load_next(j);
+}
+
+static void	 store_next(struct wjob *);
+
+static void
+on_stored(redisAsyncContext *ac, void *r, void *arg)
+{
+	struct wjob	*j = arg;
+	redisReply	*reply = r;
+
+	(void)ac;
+	if (!job_called(j) || j->state != WJOB_STORING || reply == NULL)
+		return;
+	if (reply->type == REDIS_REPLY_ERROR) {
+		job_fail(j, 503, "Redis has no room for the result; try again "
+		    "later");
+		return;
+	}
+	j->piece++;
+	store_next(j);
+}
+
+static void
+on_ignored(redisAsyncContext *ac, void *r, void *arg)
+{
+	(void)ac;
+	(void)r;
+	(void)arg;
+}
+
+static void
+store_next(struct wjob *j)
+{
+	static char	 piece[PIECE];
+	struct parent	*p = j->parent;
+	char		 key[QUEUE_KEY_MAX];
+	int64_t		 left;
+	ssize_t		 n;
+
+	queue_key(key, p->tag, "out", j->out_id);
+	n = pread(j->out_fd, piece, sizeof(piece), (off_t)j->piece * PIECE);
+	if (n == -1) {
+		job_fail(j, 500, "the result could not be read back");
+		return;
+	}
+	if (n > 0) {
+		if (queue_cmdf(&p->cmd, on_stored, j, "RPUSH %s %b", key,
+		    piece, (size_t)n) == 0)
+			j->calls++;
+		return;
+	}
+	left = j->deadline_ms - clock_mono_ms();
+	(void)queue_cmdf(&p->cmd, on_ignored, NULL, "PEXPIRE %s %lld", key,
+	    (long long)((left > 0 ? left : 0) + BODY_GRACE_MS));
+	job_settle(j);
+}
+
+void
+body_store(struct wjob *j, const struct reply *reply)
+{
+	struct reply	 r = *reply;
+	struct ufop_err	 err;
+
+	reqid_make(j->out_id);
+	r.body = JOB_BODY_KEY;
+	r.ref = str_from(j->out_id);
+	buf_clear(&j->frame);
+	if (reply_encode(&r, &j->frame, &err) == -1) {
+		job_fail(j, 500, "%s", err.msg);
+		return;
+	}
+	j->state = WJOB_STORING;
+	j->piece = 0;
+	store_next(j);
+}
+
+void
+body_resume(struct wjob *j)
+{
+	struct reply	 r;
+	struct buf	 frame;
+	struct ufop_err	 err;
+
+	if (j->state == WJOB_LOADING) {
+		load_next(j);
+		return;
+	}
+	/* A piece may have arrived twice: store it anew under another name. */
+	frame = j->frame;
+	buf_init(&j->frame, frame.max);
+	if (reply_decode(&r, (struct str){ frame.p, frame.len }, &err) == 0)
+		body_store(j, &r);
+	buf_release(&frame);
+}
+
+void
+body_drop(struct wjob *j)
+{
+	char	 key[QUEUE_KEY_MAX], ref[REQID_MAX + 1];
+
+	if (j->body != JOB_BODY_KEY)
+		return;
+	snprintf(ref, sizeof(ref), "%.*s", STR_ARG(j->ref));
+	queue_key(key, j->parent->tag, "body", ref);
+	(void)queue_cmdf(&j->parent->cmd, on_ignored, NULL, "UNLINK %s", key);
+}

@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "child.h"
+#include "log.h"
+#include "reqid.h"
+#include "sandbox.h"
+#include "tree.h"
+
+#define CHILD_SOCK	3	/* in the child */
+/* Replies wait this long for company before the parent is woken, at most. */
+#define BELL_DELAY_US	100
+/* Jobs shorter than this are counted, not measured, between looks at memory. */
+#define LONG_JOB_US	1000
+#define LOOK_EVERY	64
+
+/* ---- the child's side ------------------------------------------------ */
+
+struct self {
+	struct run	 run;
+	struct ring	*ring;
+	const char	*pool;
+	int		 statm_fd;
+	int		 recycle_jobs;
+	int64_t		 recycle_bytes;
+	int		 njobs;
+	bool		 quit;
+	int64_t		 bell_since_us;	/* 0: the parent knows everything */
+};
+
+static void
+on_sigbus(int sig)
+{
+	(void)sig;
+	/* Writing to a reply file that the file system has no page for. */
+	_exit(CHILD_EXIT_SPOOL_FULL);
+}
+
+static void
+self_bell(struct self *self)
+{
+	if (self->bell_since_us == 0)
+		return;
+	self->bell_since_us = 0;
+	(void)send(CHILD_SOCK, "", 1, MSG_NOSIGNAL);
+}
+
+/* Ask to be replaced when worn: many jobs, or memory that does not go back. */
+static void
+self_wear(struct self *self, int64_t took_us)
+{
+	struct rusage	 ru;
+	char		 text[64], *p;
+	ssize_t		 n;
+	int64_t		 rss;
+
+	if (++self->njobs >= self->recycle_jobs && self->recycle_jobs > 0)
+		atomic_store(&self->ring->worn, 1);
+	if (took_us < LONG_JOB_US && self->njobs % LOOK_EVERY != 0)
+		return;
+	if (getrusage(RUSAGE_SELF, &ru) == 0)
+		atomic_store(&self->ring->peak_kb, (uint32_t)ru.ru_maxrss);
+	if (self->statm_fd == -1 || self->recycle_bytes == 0)
+		return;
+	n = pread(self->statm_fd, text, sizeof(text) - 1, 0);
+	if (n <= 0)
+		return;
+	text[n] = '\0';
+	(void)strtoll(text, &p, 10);		/* size; then resident */
+	rss = strtoll(p, NULL, 10) * sysconf(_SC_PAGESIZE);
+	if (rss > self->recycle_bytes)
+		atomic_store(&self->ring->worn, 1);
+}
+
+static void
+self_run_slot(struct self *self, int n, int body_fd)
+{
+	struct ring_slot	*slot = &self->ring->slots[n];
+	uint32_t		 want = RING_READY;
+	int64_t			 t0;
+
+	/* The parent may have taken it back meanwhile. */
+	if (atomic_compare_exchange_strong(&slot->state, &want,
+	    RING_RUNNING)) {
+		t0 = clock_mono_us();
+		if (slot->kind == RING_HEALTH)
+			run_health(&self->run, slot, self->pool);
+		else
+			run_job(&self->run, slot, body_fd);
+		t0 = clock_mono_us() - t0;
+		self_wear(self, t0);
+		atomic_store(&slot->state, RING_DONE);
+		if (self->bell_since_us == 0)
+			self->bell_since_us = clock_mono_us();
+		/* A reply must not wait for a slow job behind it. */
+		if (clock_mono_us() - self->bell_since_us + t0 > BELL_DELAY_US)
+			self_bell(self);
+	}
+	if (body_fd != -1)
+		close(body_fd);
+}
+
+/* One message; false when there was none and flags said not to wait. */
+static bool
+self_hear(struct self *self, int flags)
+{
+	struct ring_msg	 msg;
+	struct iovec	 iov = { &msg, sizeof(msg) };
+	union {
+		struct cmsghdr	 align;
+		char		 room[CMSG_SPACE(sizeof(int))];
+	} ctl;
+	struct msghdr	 mh = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = ctl.room, .msg_controllen = sizeof(ctl.room) };
+	struct cmsghdr	*cm;
+	ssize_t		 n;
+	int		 fd = -1, i;
+
+	n = recvmsg(CHILD_SOCK, &mh, flags | MSG_CMSG_CLOEXEC);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return (false);
+	if (n <= 0) {
+		/* The parent is gone; nobody wants what we might do. */
+		self->quit = true;
+		return (true);
+	}
+	cm = CMSG_FIRSTHDR(&mh);
+	if (cm != NULL && cm->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+	switch (msg.kind) {
+	case RING_MSG_REPLY_FILE:
+		if (self->run.reply_fd != -1)
+			close(self->run.reply_fd);
+		self->run.reply_fd = fd;
+		break;
+	case RING_MSG_JOBS:
+		for (i = 0; i < msg.n; i++)
+			self_run_slot(self, msg.slots[i], i == 0 ? fd : -1);
+		break;
+	default:
+		self->quit = true;
+		break;
+	}
+	return (true);
+}
+
+static void
+child_main(const struct child_conf *conf, struct ring *ring, const char *scratch,
+    pid_t parent)
+{
+	struct self		 self = { .ring = ring, .pool = conf->pool };
+	struct sandbox_conf	 sb;
+	struct ufop_err		 err;
+	sigset_t		 none;
+	int			 i, mb;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(0);
+	for (i = 1; i < NSIG; i++)
+		if (i != SIGKILL && i != SIGSTOP)
+			(void)signal(i, SIG_DFL);
+	/* Ctrl-C on a terminal is for the parent, which ends us in order. */
+	(void)signal(SIGINT, SIG_IGN);
+	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGBUS, on_sigbus);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	reqid_forked();
+	log_open("child", log_level());
+
+	/*
+	 * A big buffer given back to the kernel is a page fault per page next
+	 * time; decoding a 12 megapixel photograph took 40 % longer that way.
+	 */
+	(void)mallopt(M_MMAP_THRESHOLD, 256 << 20);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+
+	self.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	self.recycle_jobs = (int)settings_int(conf->settings, "worker",
+	    "recycle_jobs");
+	self.recycle_bytes = settings_size(conf->settings, "worker",
+	    "recycle_memory");
+	run_init(&self.run, conf->settings, conf->services, scratch);
+
+	/* The hard limit is the largest that any task of this pool asks for. */
+	mb = (int)(settings_size(conf->settings, "ufop", "memory") >> 20);
+	for (i = 0; i < conf->services->ntasks; i++)
+		if (conf->services->tasks[i].task->memory_mb > mb)
+			mb = conf->services->tasks[i].task->memory_mb;
+	memset(&sb, 0, sizeof(sb));
+	sb.profile = strcmp(conf->pool, "cpu") == 0 ? SANDBOX_CPU : SANDBOX_NET;
+	sb.user = settings_str(conf->settings, "worker", "child_user");
+	sb.scratch = scratch;
+	sb.memory_mb = sb.profile == SANDBOX_CPU ? mb : 0;
+	sb.file_max = settings_size(conf->settings, "worker", "max_output");
+	sb.nofile = sb.profile == SANDBOX_CPU ? 0 : 4096;
+	if (!settings_bool(conf->settings, "worker", "sandbox"))
+		(void)setsid();		/* a group to be killed, at least */
+	else if (sandbox_enter(&sb, &err) == -1) {
+		fprintf(stderr, "%s\n", err.msg);
+		_exit(CHILD_EXIT_SETUP);
+	}
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	(void)send(CHILD_SOCK, "", 1, MSG_NOSIGNAL);
+	while (!self.quit) {
+		if (self_hear(&self, MSG_DONTWAIT))
+			continue;
+		self_bell(&self);
+		(void)self_hear(&self, 0);
+	}
+	self_bell(&self);
+	run_release(&self.run);
+	exit(0);
+}
+
+/* ---- the parent's side ----------------------------------------------- */
+
+static void
+child_release(struct child *c)
+{
+	if (c->ring != NULL)
+		munmap(c->ring, sizeof(*c->ring));
+	if (c->sock != -1)
+		close(c->sock);
+	if (c->err_fd != -1)
+		close(c->err_fd);
+	if (c->pidfd != -1)
+		close(c->pidfd);
+	if (c->file_fd != -1)
+		close(c->file_fd);
+	if (c->scratch != NULL)
+		tree_remove(c->scratch);
+	free(c->scratch);
+	c->ring = NULL;
+	c->scratch = NULL;
+	c->sock = c->err_fd = c->pidfd = c->file_fd = -1;
+}
+
+/* Hand over one descriptor with a message, or none (-1). */
+static int
+child_send(struct child *c, const struct ring_msg *msg, size_t len, int fd)
+{
+	struct iovec	 iov = { (void *)(uintptr_t)msg, len };
+	union {
+		struct cmsghdr	 align;
+		char		 room[CMSG_SPACE(sizeof(int))];
+	} ctl;
+	struct msghdr	 mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+	struct cmsghdr	*cm;
+
+	if (fd != -1) {
+		memset(&ctl, 0, sizeof(ctl));
+		mh.msg_control = ctl.room;
+		mh.msg_controllen = sizeof(ctl.room);
+		cm = CMSG_FIRSTHDR(&mh);
+		cm->cmsg_level = SOL_SOCKET;
+		cm->cmsg_type = SCM_RIGHTS;
+		cm->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+	}
+	/*
+	 * At most RING_SLOTS messages are ever on their way, far below the
+	 * socket's buffer: this fails only when the child is gone.
+	 */
+	return (sendmsg(c->sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 ?
+	    -1 : 0);
+}
+
+static void
+child_lend_file(struct child *c)
+{
+	struct ring_msg	 msg = { .kind = RING_MSG_REPLY_FILE };
+	struct ufop_err	 err;
+
+	c->file_fd = spool_tmpfile(c->conf->spool, &err);
+	if (c->file_fd == -1) {
+		log_err("spool.file why=%s", log_quote(err.msg,
+		    strlen(err.msg)));
+		return;
+	}
+	(void)child_send(c, &msg, sizeof(msg), c->file_fd);
+}
+
+int
+child_spawn(struct child *c, const struct child_conf *conf,
+    struct ufop_err *err)
+{
+	pid_t	 parent = getpid();
+	int	 sv[2] = { -1, -1 }, out[2] = { -1, -1 }, null;
+
+	memset(c, 0, sizeof(*c));
+	c->conf = conf;
+	c->sock = c->err_fd = c->pidfd = c->file_fd = -1;
+	c->say_max = settings_size(conf->settings, "worker", "stderr_max");
+	c->scratch = xasprintf("%s/c.XXXXXX", conf->scratch_base);
+	if (mkdtemp(c->scratch) == NULL) {
+		free(c->scratch);
+		c->scratch = NULL;
+		err_sys(err, "cannot make a scratch directory in %s",
+		    conf->scratch_base);
+		goto fail;
+	}
+	c->ring = mmap(NULL, sizeof(*c->ring), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (c->ring == MAP_FAILED) {
+		c->ring = NULL;
+		err_sys(err, "cannot map a child's ring");
+		goto fail;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv) == -1 ||
+	    pipe2(out, O_CLOEXEC) == -1) {
+		err_sys(err, "cannot make a child's sockets");
+		goto fail;
+	}
+	c->pid = fork();
+	if (c->pid == -1) {
+		err_sys(err, "cannot fork a child");
+		goto fail;
+	}
+	if (c->pid == 0) {
+		/*
+		 * Others' memory is not mapped here (MADV_DONTFORK below), and
+		 * nothing but these four descriptors stays open.
+		 */
+		if ((null = open("/dev/null", O_RDONLY)) != -1)
+			(void)dup2(null, 0);
+		(void)dup2(out[1], 1);
+		(void)dup2(out[1], 2);
+		/* sv[1] may be 3 already: then only its CLOEXEC matters not. */
+		if (sv[1] != CHILD_SOCK)
+			(void)dup2(sv[1], CHILD_SOCK);
+		(void)syscall(SYS_close_range, CHILD_SOCK + 1, ~0U, 0);
+		setvbuf(stdout, NULL, _IOLBF, 0);
+		child_main(conf, c->ring, c->scratch, parent);
+		_exit(CHILD_EXIT_SETUP);
+	}
+	close(sv[1]);
+	close(out[1]);
+	c->sock = sv[0];
+	c->err_fd = out[0];
+	(void)fcntl(c->err_fd, F_SETFL, O_NONBLOCK);
+	(void)madvise(c->ring, sizeof(*c->ring), MADV_DONTFORK);
+	c->pidfd = (int)syscall(SYS_pidfd_open, c->pid, 0);
+	if (c->pidfd == -1) {
+		err_sys(err, "cannot watch a child (Linux 5.3 or later is "
+		    "needed)");
+		(void)kill(c->pid, SIGKILL);
+		(void)waitpid(c->pid, NULL, 0);
+		child_release(c);
+		return (-1);
+	}
+	child_lend_file(c);
+	return (0);
+fail:
+	if (sv[0] != -1) {
+		close(sv[0]);
+		close(sv[1]);
+	}
+	if (out[0] != -1) {
+		close(out[0]);
+		close(out[1]);
+	}
+	child_release(c);
+	return (-1);
+}
+
+int
+child_put(struct child *c, enum ring_kind kind, struct str entry,
+    int64_t deadline_ms, int body_fd, void *owner)
+{
+	struct ring_msg		 msg = { .kind = RING_MSG_JOBS, .n = 1 };
+	struct ring_slot	*slot;
+	int			 n, rc;
+
+	for (n = 0; n < RING_SLOTS && (c->used & 1U << n); n++)
+		;
+	if (n == RING_SLOTS || entry.len > JOB_ENTRY_MAX) {
+		if (body_fd != -1)
+			close(body_fd);
+		return (-1);
+	}
+	slot = &c->ring->slots[n];
+	slot->kind = kind;
+	slot->deadline_ms = deadline_ms;
+	slot->has_body_fd = body_fd != -1;
+	slot->req_len = entry.len;
+	slot->rep_len = 0;
+	slot->rep_in_file = 0;
+	slot->retry = 0;
+	atomic_store(&slot->started_us, 0);
+	if (entry.len > 0)
+		memcpy(slot->req, entry.s, entry.len);
+	atomic_store(&slot->state, RING_READY);
+	c->used |= 1U << n;
+	c->nused++;
+	c->owner[n] = owner;
+	if (body_fd == -1) {
+		c->bell[c->nbell++] = n;
+		return (n);
+	}
+	child_ring(c);		/* keep the order in which jobs came */
+	msg.slots[0] = n;
+	rc = child_send(c, &msg, sizeof(msg), body_fd);
+	close(body_fd);
+	if (rc == -1) {
+		child_done(c, n);
+		return (-1);
+	}
+	return (n);
+}
+
+void
+child_ring(struct child *c)
+{
+	struct ring_msg	 msg = { .kind = RING_MSG_JOBS };
+
+	if (c->nbell == 0)
+		return;
+	msg.n = c->nbell;
+	memcpy(msg.slots, c->bell, c->nbell);
+	c->nbell = 0;
+	/* If it is dead its pidfd tells, and every slot is looked after then. */
+	(void)child_send(c, &msg, sizeof(msg), -1);
+}
+
+void
+child_hear(struct child *c)
+{
+	char	 bell[8];
+
+	while (recv(c->sock, bell, sizeof(bell), MSG_DONTWAIT) > 0)
+		c->ready = true;
+}
+
+enum ring_state
+child_state(const struct child *c, int slot)
+{
+	uint32_t	 s = atomic_load(&c->ring->slots[slot].state);
+
+	return (s <= RING_DONE ? s : RING_RUNNING);
+}
+
+bool
+child_take_back(struct child *c, int slot)
+{
+	uint32_t	 want = RING_READY;
+
+	if (!atomic_compare_exchange_strong(&c->ring->slots[slot].state, &want,
+	    RING_FREE))
+		return (false);
+	child_done(c, slot);
+	return (true);
+}
+
+void
+child_done(struct child *c, int slot)
+{
+	int	 i;
+
+	atomic_store(&c->ring->slots[slot].state, RING_FREE);
+	c->used &= ~(1U << slot);
+	c->nused--;
+	c->owner[slot] = NULL;
+	for (i = 0; i < c->nbell; i++)
+		if (c->bell[i] == slot) {
+			c->bell[i] = c->bell[--c->nbell];
+			break;
+		}
+}
+
+bool
+child_reply(const struct child *c, int slot, struct str *rep)
+{
+	const struct ring_slot	*s = &c->ring->slots[slot];
+	uint32_t		 len = *(const volatile uint32_t *)&s->rep_len;
+
+	if (len > RING_REP_MAX)
+		return (false);
+	*rep = (struct str){ (const char *)s->rep, len };
+	return (true);
+}
+
+int
+child_take_file(struct child *c)
+{
+	int	 fd = c->file_fd;
+
+	child_lend_file(c);
+	return (fd);
+}
+
+static void
+child_say(struct child *c, const char *id)
+{
+	c->line[c->line_len] = '\0';
+	if (c->line_len == 0)
+		return;
+	memcpy(c->last_line, c->line, c->line_len + 1);
+	log_info("child.says pid=%d id=%s msg=%s", (int)c->pid, id,
+	    log_quote(c->line, c->line_len));
+	c->line_len = 0;
+}
+
+void
+child_read_stderr(struct child *c, const char *id)
+{
+	char	 text[65536];
+	ssize_t	 n;
+	int	 i, round;
+
+	/* A few rounds only: a child that floods must not hold up the rest. */
+	for (round = 0; round < 4; round++) {
+		n = read(c->err_fd, text, sizeof(text));
+		if (n <= 0)
+			return;
+		if (c->said > c->say_max)
+			continue;
+		c->said += n;
+		for (i = 0; i < n; i++) {
+			if (text[i] == '\n')
+				child_say(c, id);
+			else if (c->line_len < CHILD_LINE_MAX)
+				c->line[c->line_len++] = text[i];
+		}
+		if (c->said > c->say_max) {
+			child_say(c, id);
+			log_warn("child.floods pid=%d id=%s msg=\"more than "
+			    "%lld bytes on stderr, the rest of this job's is "
+			    "dropped\"", (int)c->pid, id,
+			    (long long)c->say_max);
+		}
+	}
+}
+
+void
+child_quit(struct child *c)
+{
+	struct ring_msg	 msg = { .kind = RING_MSG_QUIT };
+
+	c->retiring = true;
+	if (c->quit_sent)
+		return;
+	c->quit_sent = true;
+	child_ring(c);
+	(void)child_send(c, &msg, sizeof(msg), -1);
+}
+
+void
+child_kill(struct child *c)
+{
+	/* Before the sandbox it has no group of its own yet. */
+	(void)kill(c->pid, SIGKILL);
+	(void)killpg(c->pid, SIGKILL);
+}
+
+int
+child_reap(struct child *c, char *how, size_t size)
+{
+	int	 status = 0;
+
+	(void)killpg(c->pid, SIGKILL);
+	while (waitpid(c->pid, &status, 0) == -1 && errno == EINTR)
+		;
+	child_read_stderr(c, "-");
+	if (WIFSIGNALED(status))
+		snprintf(how, size, "was killed by SIG%s",
+		    sigabbrev_np(WTERMSIG(status)));
+	else if (WEXITSTATUS(status) == CHILD_EXIT_SPOOL_FULL)
+		snprintf(how, size, "had no room in the spool for its result");
+	else
+		snprintf(how, size, "exited with status %d",
+		    WEXITSTATUS(status));
+	child_release(c);
+	return (status);
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One child as its parent sees it: start it, give it jobs, collect replies,
+ * read what it prints, end it.
+ */
+#ifndef WORKER_CHILD_H
+#define WORKER_CHILD_H
+
+#include <sys/types.h>
+
+#include "ring.h"
+#include "run.h"
+#include "services.h"
+#include "settings.h"
+#include "spool.h"
+
+#define CHILD_LINE_MAX	480	/* bytes of one line of stderr that are kept */
+
+struct child_conf {
+	const struct settings	*settings;
+	const struct services	*services;
+	const struct spool	*spool;		/* where big replies are written */
+	const char		*pool;
+	const char		*scratch_base;	/* a directory of the parent's own */
+};
+
+struct child {
+	const struct child_conf	*conf;
+	pid_t			 pid;
+	int			 pidfd;		/* readable once it has died */
+	int			 sock;
+	int			 err_fd;	/* its stdout and stderr */
+	struct ring		*ring;
+	char			*scratch;
+	int			 file_fd;	/* the reply file it has; ours too */
+	bool			 ready;		/* it said so */
+	bool			 retiring;	/* gets no more jobs */
+	bool			 quit_sent;
+	int			 nused;		/* slots in use */
+	uint32_t		 used;		/* ... which */
+	void			*owner[RING_SLOTS];	/* the caller's */
+	uint8_t			 bell[RING_SLOTS];	/* READY, not yet told */
+	int			 nbell;
+
+	char			 line[CHILD_LINE_MAX + 1];  /* being read */
+	int			 line_len;
+	char			 last_line[CHILD_LINE_MAX + 1];
+	int64_t			 said;		/* bytes printed since ... */
+	int64_t			 say_max;	/* ... over this they are dropped */
+};
+
+/*
+ * Fork one.  Returns 0, or -1 with err.  It prints its reason and exits with
+ * CHILD_EXIT_SETUP when it cannot start.
+ */
+int	 child_spawn(struct child *, const struct child_conf *,
+	    struct ufop_err *);
+
+/*
+ * Put a job (or health check: entry empty) into a free slot.  body_fd, if not
+ * -1, is closed here.  The child hears of it by child_ring(), or at once when
+ * there is a body_fd.  Returns the slot, or -1 when none is free or the child
+ * is gone.
+ */
+int	 child_put(struct child *, enum ring_kind, struct str entry,
+	    int64_t deadline_ms, int body_fd, void *owner);
+void	 child_ring(struct child *);
+
+/* Read the doorbell away; then look at slots in child->used. */
+void	 child_hear(struct child *);
+/* The state of a slot in use, from what the child wrote. */
+enum ring_state child_state(const struct child *, int slot);
+/* Take a slot back that was not started; false if it was. */
+bool	 child_take_back(struct child *, int slot);
+/* Free a slot whose reply has been read. */
+void	 child_done(struct child *, int slot);
+/* The encoded reply in a DONE slot; false when the child wrote nonsense. */
+bool	 child_reply(const struct child *, int slot, struct str *rep);
+/*
+ * The file with a big reply's body is now the caller's (close it); the child
+ * gets a fresh one.
+ */
+int	 child_take_file(struct child *);
+
+/* Read and log what it printed; id says of which job. */
+void	 child_read_stderr(struct child *, const char *id);
+
+/* Ask it to end in order when it has nothing left to do. */
+void	 child_quit(struct child *);
+/* SIGKILL to its whole group. */
+void	 child_kill(struct child *);
+/*
+ * After its death: reap it, remove its scratch directory, release all.
+ * Fills how with a phrase ("exited with status 3", "was killed by SIGSEGV")
+ * and returns waitpid's status.
+ */
+int	 child_reap(struct child *, char *how, size_t size);
+
+#endif

@@ -1,0 +1,674 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool: its children, what it takes from its queue, who runs what.
+ */
+#include <sys/epoll.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "log.h"
+#include "parent.h"
+
+#define TAKE_TIMEOUT_S	"5"	/* of BLMOVE, after which it is sent again */
+#define TAKE_MAX	64	/* jobs by one TAKE */
+/* A child holds at most about this much work ahead of what it runs. */
+#define AHEAD_US	2000
+/* Jobs shorter than this are handed out several at a time. */
+#define SHORT_US	500
+/* ... and these all to one child, since waking a second costs more. */
+#define TINY_US		50
+#define KNOWN_MIN	16	/* runs after which a task's time is believed */
+/* A job that runs longer than this holds nothing behind it. */
+#define STUCK_US	5000
+#define HEALTH_MS	5000	/* a health check must answer within */
+#define RESPAWN_MIN_MS	50
+#define RESPAWN_MAX_MS	5000
+
+static int	 pool_spawn_one(struct pool *);
+
+struct pool *
+pool_find(struct parent *p, struct str name)
+{
+	int	 i;
+
+	for (i = 0; i < p->npools; i++)
+		if (str_eq_c(name, p->pools[i].name))
+			return (&p->pools[i]);
+	return (NULL);
+}
+
+/* ---- taking ----------------------------------------------------------- */
+
+static void
+on_take(redisAsyncContext *ac, void *r, void *arg)
+{
+	struct pool	*pool = arg;
+	redisReply	*reply = r;
+	size_t		 i;
+
+	(void)ac;
+	pool->taking = 0;
+	if (reply == NULL)
+		return;
+	if (reply->type == REDIS_REPLY_ERROR) {
+		log_err("redis.take why=%s", log_quote(reply->str,
+		    reply->len));
+		queue_conn_reset(&pool->take, "a script failed");
+		return;
+	}
+	for (i = 0; i < reply->elements; i++)
+		job_taken(pool, reply->element[i]->str,
+		    reply->element[i]->len);
+}
+
+static void
+on_wait(redisAsyncContext *ac, void *r, void *arg)
+{
+	struct pool	*pool = arg;
+	redisReply	*reply = r;
+
+	(void)ac;
+	pool->waiting = false;
+	if (reply == NULL)
+		return;
+	if (reply->type == REDIS_REPLY_STRING)
+		job_taken(pool, reply->str, reply->len);
+	else if (reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(reply->str, "UNBLOCKED", 9) != 0) {
+		log_err("redis.blmove why=%s", log_quote(reply->str,
+		    reply->len));
+		queue_conn_reset(&pool->take, "BLMOVE failed");
+	}
+}
+
+/* How many jobs this pool may hold: one per child, more when they are short. */
+static int
+pool_limit(const struct pool *pool)
+{
+	int	 i, n = 0, ahead = pool->parent->prefetch;
+
+	for (i = 0; i < pool->nchildren; i++)
+		if (pool->children[i]->child.ready &&
+		    !pool->children[i]->child.retiring)
+			n++;
+	if (pool->run_us > 0 && AHEAD_US / pool->run_us < ahead)
+		ahead = (int)(AHEAD_US / pool->run_us);
+	if (pool->run_us == 0)
+		ahead = 0;	/* nothing is known yet */
+	return (n * (1 + ahead));
+}
+
+void
+pool_want(struct pool *pool)
+{
+	char		 count[16];
+	const char	*v[3];
+	size_t		 len[3];
+	int		 n;
+
+	if (pool->parent->stopping || !pool->take.ready)
+		return;
+	n = pool_limit(pool) - pool->npending - pool->nrunning -
+	    pool->taking - pool->waiting;
+	/*
+	 * A TAKE for what lies there now and a BLMOVE for what comes next, in
+	 * one write; the BLMOVE counts as one.
+	 */
+	if (n > (pool->waiting ? 0 : 1) && pool->taking == 0 &&
+	    !pool->waiting) {
+		n -= 1;
+		if (n > TAKE_MAX)
+			n = TAKE_MAX;
+		snprintf(count, sizeof(count), "%d", n);
+		v[0] = pool->q_key;
+		v[1] = pool->parent->run_key;
+		v[2] = count;
+		len[0] = strlen(v[0]);
+		len[1] = strlen(v[1]);
+		len[2] = strlen(v[2]);
+		if (queue_script(&pool->take, QUEUE_TAKE, on_take, pool, 2, 3,
+		    v, len) == -1)
+			return;
+		pool->taking = n;
+		n = 1;
+	}
+	if (n > 0 && !pool->waiting)
+		pool->waiting = queue_cmdf(&pool->take, on_wait, pool,
+		    "BLMOVE %s %s LEFT RIGHT " TAKE_TIMEOUT_S, pool->q_key,
+		    pool->parent->run_key) == 0;
+}
+
+static void
+on_unblocked(redisAsyncContext *ac, void *r, void *arg)
+{
+	(void)ac;
+	(void)r;
+	(void)arg;
+}
+
+bool
+pool_stop_taking(struct pool *pool)
+{
+	if (!pool->take.ready || (!pool->waiting && pool->taking == 0))
+		return (true);
+	/*
+	 * Closing the connection would leave it to chance whether Redis moves
+	 * one more job to us; ask it to end the wait instead.
+	 */
+	if (pool->take_id != 0 && pool->parent->cmd.ready) {
+		(void)queue_cmdf(&pool->parent->cmd, on_unblocked, NULL,
+		    "CLIENT UNBLOCK %lld", pool->take_id);
+		pool->take_id = 0;
+	}
+	return (false);
+}
+
+static void
+on_client_id(redisAsyncContext *ac, void *r, void *arg)
+{
+	struct pool	*pool = arg;
+	redisReply	*reply = r;
+
+	(void)ac;
+	if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
+		pool->take_id = reply->integer;
+}
+
+static void
+on_ready(struct queue_conn *qc)
+{
+	struct pool	*pool = qc->arg;
+
+	pool->waiting = false;
+	pool->taking = 0;
+	(void)queue_cmdf(qc, on_client_id, pool, "CLIENT ID");
+	pool_want(pool);
+}
+
+static int
+attach(redisAsyncContext *ac, void *arg)
+{
+	struct pool	*pool = arg;
+
+	return (loop_redis(pool->parent->loop, ac));
+}
+
+/* ---- children --------------------------------------------------------- */
+
+static struct wjob *
+running_job(const struct child *c)
+{
+	int	 i;
+
+	for (i = 0; i < RING_SLOTS; i++)
+		if ((c->used & 1U << i) && c->owner[i] != NULL &&
+		    child_state(c, i) == RING_RUNNING)
+			return (c->owner[i]);
+	return (NULL);
+}
+
+static void
+on_stderr(struct loop_fd *lfd, uint32_t events)
+{
+	struct pool_child	*pc = lfd->arg;
+	struct wjob		*j = running_job(&pc->child);
+	char			 id[REQID_MAX + 1] = "-";
+
+	if (j != NULL)
+		snprintf(id, sizeof(id), "%.*s", STR_ARG(j->id));
+	child_read_stderr(&pc->child, id);
+	/* The writing end may be closed while the child lives on. */
+	if (!(events & EPOLLIN))
+		loop_del(pc->pool->parent->loop, lfd);
+}
+
+static void
+collect_health(struct pool_child *pc, int slot)
+{
+	struct pool	*pool = pc->pool;
+	struct str	 text = STR_NULL;
+	bool		 was = pool->ok;
+
+	pc->health = false;
+	pool->ok = child_reply(&pc->child, slot, &text) && text.len == 0;
+	snprintf(pool->why, sizeof(pool->why), "%.*s", STR_ARG(text));
+	if (was != pool->ok)
+		log_warn("pool.health pool=%s ok=%d why=%s", pool->name,
+		    pool->ok, log_quote(pool->why, strlen(pool->why)));
+}
+
+/* Look at every slot the child has finished. */
+static void
+collect(struct pool_child *pc)
+{
+	struct child	*c = &pc->child;
+	struct wjob	*j;
+	int		 i;
+
+	for (i = 0; i < RING_SLOTS; i++) {
+		if (!(c->used & 1U << i) || child_state(c, i) != RING_DONE)
+			continue;
+		j = c->owner[i];
+		if (j != NULL)
+			job_replied(j, c, i);
+		else if (c->ring->slots[i].kind == RING_HEALTH)
+			collect_health(pc, i);
+		child_done(c, i);
+		c->said = 0;
+	}
+	if (c->nused == 0)
+		pc->slow = false;
+	if (atomic_load(&c->ring->worn) != 0)
+		c->retiring = true;
+}
+
+static void
+on_bell(struct loop_fd *lfd, uint32_t events)
+{
+	struct pool_child	*pc = lfd->arg;
+	bool			 was = pc->child.ready;
+
+	(void)events;
+	child_hear(&pc->child);
+	if (!was && pc->child.ready) {
+		pc->pool->respawn_backoff_ms = 0;
+		if (!pc->pool->ok && pc->pool->why[0] == '!') {
+			pc->pool->ok = true;
+			pc->pool->why[0] = '\0';
+		}
+	}
+	if (events & (EPOLLHUP | EPOLLERR))
+		loop_del(pc->pool->parent->loop, lfd);
+	collect(pc);
+}
+
+static void
+pool_forget_child(struct pool *pool, struct pool_child *pc)
+{
+	int	 i;
+
+	for (i = 0; i < pool->nchildren; i++)
+		if (pool->children[i] == pc) {
+			pool->children[i] =
+			    pool->children[--pool->nchildren];
+			break;
+		}
+	free(pc);
+}
+
+/* Its death: whatever it held is answered, moved or given to others. */
+static void
+on_death(struct loop_fd *lfd, uint32_t events)
+{
+	struct pool_child	*pc = lfd->arg;
+	struct pool		*pool = pc->pool;
+	struct parent		*p = pool->parent;
+	struct child		*c = &pc->child;
+	struct wjob		*victims[RING_SLOTS], *j;
+	char			 how[80], last[CHILD_LINE_MAX + 1];
+	bool			 was_ready, expected;
+	int			 i, n = 0, status;
+
+	(void)events;
+	child_hear(c);
+	collect(pc);		/* what it finished before counts */
+	was_ready = c->ready;
+	expected = c->retiring || p->stopping;
+	for (i = RING_SLOTS - 1; i >= 0; i--) {
+		j = (c->used & 1U << i) ? c->owner[i] : NULL;
+		if (j == NULL)
+			continue;
+		if (child_state(c, i) == RING_READY) {
+			pool->nrunning--;
+			job_pending(j, true);
+		} else
+			victims[n++] = j;
+	}
+	if (pc->health) {
+		pool->ok = false;
+		snprintf(pool->why, sizeof(pool->why), "a child died in its "
+		    "health check or did not answer it within %d s",
+		    HEALTH_MS / 1000);
+	}
+	loop_del(p->loop, &pc->sock);
+	loop_del(p->loop, &pc->died);
+	loop_del(p->loop, &pc->err);
+	status = child_reap(c, how, sizeof(how));
+	memcpy(last, c->last_line, sizeof(last));
+	if (status != 0 || !was_ready)
+		log_warn("child.end pool=%s pid=%d how=%s last=%s", pool->name,
+		    (int)c->pid, log_quote(how, strlen(how)),
+		    log_quote(last, strlen(last)));
+	else
+		log_debug("child.end pool=%s pid=%d", pool->name, (int)c->pid);
+	if (!was_ready && !expected) {
+		/* It could not even start: say why, and do not spin. */
+		pool->ok = false;
+		snprintf(pool->why, sizeof(pool->why), "! its children cannot "
+		    "start: %.400s", last[0] != '\0' ? last : how);
+		pool->respawn_backoff_ms = pool->respawn_backoff_ms == 0 ?
+		    RESPAWN_MIN_MS : pool->respawn_backoff_ms * 2;
+		if (pool->respawn_backoff_ms > RESPAWN_MAX_MS)
+			pool->respawn_backoff_ms = RESPAWN_MAX_MS;
+		pool->respawn_ms = clock_mono_ms() + pool->respawn_backoff_ms;
+	}
+	pool_forget_child(pool, pc);
+	for (i = 0; i < n; i++)
+		job_died(victims[i], how, status, last);
+	if (!p->stopping)
+		pool_fill(pool);
+}
+
+static int
+pool_spawn_one(struct pool *pool)
+{
+	struct pool_child	*pc = xcalloc(1, sizeof(*pc));
+	struct loop		*l = pool->parent->loop;
+	struct ufop_err		 err;
+
+	pc->pool = pool;
+	if (child_spawn(&pc->child, &pool->conf, &err) == -1) {
+		log_err("child.spawn pool=%s why=%s", pool->name,
+		    log_quote(err.msg, strlen(err.msg)));
+		free(pc);
+		pool->ok = false;
+		snprintf(pool->why, sizeof(pool->why), "! %s", err.msg);
+		pool->respawn_ms = clock_mono_ms() + 1000;
+		return (-1);
+	}
+	pc->sock.arg = pc->died.arg = pc->err.arg = pc;
+	pc->sock.run = on_bell;
+	pc->died.run = on_death;
+	pc->err.run = on_stderr;
+	(void)loop_add(l, &pc->sock, pc->child.sock, EPOLLIN);
+	(void)loop_add(l, &pc->died, pc->child.pidfd, EPOLLIN);
+	(void)loop_add(l, &pc->err, pc->child.err_fd, EPOLLIN);
+	pool->children[pool->nchildren++] = pc;
+	return (0);
+}
+
+void
+pool_fill(struct pool *pool)
+{
+	int	 i, n = 0;
+
+	if (pool->respawn_ms > clock_mono_ms())
+		return;
+	for (i = 0; i < pool->nchildren; i++)
+		n += !pool->children[i]->child.retiring;
+	for (; n < pool->slots && pool->nchildren < CHILDREN_MAX; n++)
+		if (pool_spawn_one(pool) == -1)
+			break;
+}
+
+/* ---- who runs what ---------------------------------------------------- */
+
+static int64_t
+job_us(const struct wjob *j)
+{
+	const struct task_stat	*ts;
+
+	if (j->task == -1)
+		return (INT64_MAX);
+	ts = &j->parent->tasks[j->task];
+	return (ts->known < KNOWN_MIN ? INT64_MAX : ts->run_us);
+}
+
+/* The child that should have this job now; NULL: it waits. */
+static struct pool_child *
+pool_choose(struct pool *pool, const struct wjob *j)
+{
+	struct pool_child	*pc, *best = NULL;
+	int64_t			 us = job_us(j);
+	int			 i, ahead = pool->parent->prefetch;
+
+	if (ahead > RING_SLOTS - 1)
+		ahead = RING_SLOTS - 1;
+	if (us > 0 && AHEAD_US / us < ahead)
+		ahead = (int)(AHEAD_US / us);
+	for (i = 0; i < pool->nchildren; i++) {
+		pc = pool->children[i];
+		if (!pc->child.ready || pc->child.retiring)
+			continue;
+		/* One that is about to be woken anyway takes tiny ones too. */
+		if (us < TINY_US && pc->child.nbell > 0 && !pc->slow &&
+		    pc->child.nused < 1 + ahead)
+			return (pc);
+		if (pc->child.nused == 0) {
+			if (best == NULL || best->child.nused > 0)
+				best = pc;
+		} else if (us < SHORT_US && !pc->slow &&
+		    pc->child.nused < 1 + ahead && (best == NULL ||
+		    best->child.nused > pc->child.nused))
+			best = pc;
+	}
+	return (best);
+}
+
+/* Hand a job to a child.  False: the child is gone or full, try another. */
+static bool
+pool_give(struct pool_child *pc, struct wjob *j)
+{
+	struct parent	*p = j->parent;
+	struct ufop_err	 err;
+	uint64_t	 len;
+	int		 fd = -1;
+
+	if (j->body_fd != -1)
+		fd = dup(j->body_fd);
+	else if (j->body == JOB_BODY_SPOOL) {
+		fd = spool_read(&p->spool, j->ref, &len, &err);
+		if (fd == -1 || len != j->body_len) {
+			if (fd != -1)
+				close(fd);
+			job_fail(j, 500, "the request's body has gone from "
+			    "the spool");
+			return (true);
+		}
+	}
+	j->slot = child_put(&pc->child, RING_JOB, body_entry(j),
+	    j->deadline_ms, fd, j);
+	if (j->slot == -1)
+		return (false);
+	pc->pool->npending--;
+	TAILQ_REMOVE(&pc->pool->pending, j, list);
+	j->listed = false;
+	pc->pool->nrunning++;
+	j->state = WJOB_RUNNING;
+	j->child = &pc->child;
+	if (job_us(j) >= SHORT_US)
+		pc->slow = true;
+	return (true);
+}
+
+void
+pool_dispatch(struct pool *pool)
+{
+	struct pool_child	*pc;
+	struct wjob		*j;
+	int			 i;
+
+	while ((j = TAILQ_FIRST(&pool->pending)) != NULL) {
+		pc = pool_choose(pool, j);
+		if (pc == NULL || !pool_give(pc, j))
+			break;
+	}
+	for (i = 0; i < pool->nchildren; i++)
+		child_ring(&pool->children[i]->child);
+}
+
+int
+pool_patience_ms(const struct pool *pool)
+{
+	int	 i, ms = 250;
+
+	if (pool->nrunning > 0 || pool->npending > 0)
+		ms = 50;
+	for (i = 0; i < pool->nchildren; i++)
+		if (pool->children[i]->child.nused > 1)
+			ms = STUCK_US / 1000;
+	return (ms);
+}
+
+static void
+child_tick(struct pool_child *pc)
+{
+	struct child	*c = &pc->child;
+	int64_t		 now = clock_mono_us(), since;
+	struct wjob	*j;
+	bool		 stuck = false;
+	int		 i;
+
+	collect(pc);
+	for (i = 0; i < RING_SLOTS; i++) {
+		if (!(c->used & 1U << i))
+			continue;
+		j = c->owner[i];
+		since = atomic_load(&c->ring->slots[i].started_us);
+		if (child_state(c, i) == RING_RUNNING && since != 0 &&
+		    now - since > STUCK_US)
+			stuck = true;
+		if (now / 1000 < c->ring->slots[i].deadline_ms)
+			continue;
+		if (j != NULL && child_state(c, i) == RING_READY &&
+		    child_take_back(c, i)) {
+			pc->pool->nrunning--;
+			job_pending(j, true);	/* jobs_tick() answers it */
+			continue;
+		}
+		if (j != NULL && !j->timed_out) {
+			j->timed_out = true;
+			log_warn("child.kill pid=%d id=%.*s why=deadline",
+			    (int)c->pid, STR_ARG(j->id));
+		}
+		child_kill(c);
+	}
+	if (!stuck || c->nused < 2)
+		return;
+	for (i = RING_SLOTS - 1; i >= 0; i--) {
+		j = (c->used & 1U << i) ? c->owner[i] : NULL;
+		if (j != NULL && child_state(c, i) == RING_READY &&
+		    child_take_back(c, i)) {
+			pc->pool->nrunning--;
+			job_pending(j, true);
+		}
+	}
+	pc->slow = true;
+}
+
+void
+pool_tick(struct pool *pool)
+{
+	struct pool_child	*pc;
+	int			 i;
+
+	for (i = 0; i < pool->nchildren; i++) {
+		pc = pool->children[i];
+		child_tick(pc);
+		if (pc->child.retiring && pc->child.nused == 0)
+			child_quit(&pc->child);
+	}
+	if (!pool->parent->stopping)
+		pool_fill(pool);
+	queue_conn_tick(&pool->take);
+}
+
+void
+pool_health(struct pool *pool)
+{
+	struct pool_child	*pc;
+	int			 i;
+
+	for (i = 0; i < pool->nchildren; i++) {
+		pc = pool->children[i];
+		if (pc->health)
+			return;
+		if (!pc->child.ready || pc->child.retiring ||
+		    pc->child.nused > 0)
+			continue;
+		if (child_put(&pc->child, RING_HEALTH, STR_NULL,
+		    clock_mono_ms() + HEALTH_MS, -1, NULL) != -1) {
+			pc->health = true;
+			child_ring(&pc->child);
+		}
+		return;
+	}
+}
+
+void
+pool_retire(struct pool *pool)
+{
+	int	 i;
+
+	for (i = 0; i < pool->nchildren; i++)
+		pool->children[i]->child.retiring = true;
+}
+
+bool
+pool_stop_children(struct pool *pool, bool kill_them)
+{
+	int	 i;
+
+	for (i = 0; i < pool->nchildren; i++) {
+		if (kill_them)
+			child_kill(&pool->children[i]->child);
+		else if (pool->children[i]->child.nused == 0)
+			child_quit(&pool->children[i]->child);
+	}
+	return (pool->nchildren == 0);
+}
+
+bool
+pool_ready(const struct pool *pool)
+{
+	int	 i, n = 0;
+
+	for (i = 0; i < pool->nchildren; i++)
+		n += pool->children[i]->child.ready;
+	return (n >= pool->slots);
+}
+
+int
+pool_init(struct pool *pool, struct parent *p, const struct settings_pool *sp,
+    struct ufop_err *err)
+{
+	if (sp->children > CHILDREN_MAX)
+		return (settings_bad(p->settings, "worker", "pools", err,
+		    "at most %d children in one pool", CHILDREN_MAX));
+	pool->parent = p;
+	snprintf(pool->name, sizeof(pool->name), "%s", sp->name);
+	queue_key(pool->q_key, p->tag, "q", pool->name);
+	pool->slots = sp->children;
+	pool->ok = true;
+	pool->conf = (struct child_conf){ p->settings, p->services, &p->spool,
+	    pool->name, p->own_dir };
+	TAILQ_INIT(&pool->pending);
+	pool->take.addr = &p->addr;
+	pool->take.attach = attach;
+	pool->take.on_ready = on_ready;
+	pool->take.arg = pool;
+	pool->take.what = pool->name;
+	pool_fill(pool);
+	return (0);
+}
+
+void
+pool_release(struct pool *pool)
+{
+	struct pool_child	*pc;
+	char			 how[80];
+
+	while (pool->nchildren > 0) {
+		pc = pool->children[0];
+		child_kill(&pc->child);
+		loop_del(pool->parent->loop, &pc->sock);
+		loop_del(pool->parent->loop, &pc->died);
+		loop_del(pool->parent->loop, &pc->err);
+		(void)child_reap(&pc->child, how, sizeof(how));
+		pool_forget_child(pool, pc);
+	}
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "child.h"
+#include "process.h"
+#include "reqid.h"
+#include "tree.h"
+
+#define SCRATCH_BASE	"/dev/shm"
+#define TEARDOWN_MS	2000
+
+static int
+build_entry(struct buf *out, const struct services *services,
+    const struct router_match *m, const struct process_request *rq,
+    struct ufop_err *err)
+{
+	static struct job	 job;
+	static char		 id[REQID_LEN + 1];
+	const struct router_stage *rs;
+	int			 i, k;
+
+	memset(&job, 0, sizeof(job));
+	reqid_make(id);
+	job.id = str_from(id);
+	job.pool = str_from(m->pool);
+	job.type = str_from(rq->content_type);
+	job.accept = str_from(rq->accept);
+	job.url = str_from(rq->url);
+	job.body_len = rq->len;
+	job.nstages = m->nstages;
+	for (i = 0; i < m->nstages; i++) {
+		rs = &m->stages[i];
+		job.stages[i].task = str_from(services->tasks[rs->task].name);
+		job.stages[i].cmd = rs->cmd;
+		job.stages[i].nargs = rs->nargs;
+		for (k = 0; k < rs->nargs; k++)
+			job.stages[i].args[k] = (struct job_arg){
+			    str_from(rs->args[k].name), rs->args[k].value };
+	}
+	return (job_encode(&job, out, err));
+}
+
+/* Wait for the slot to be done, the child to die, or the deadline. */
+static int
+wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
+{
+	struct pollfd	 pfd[3];
+	int64_t		 left;
+	char		 how[80];
+	int		 status;
+
+	for (;;) {
+		pfd[0] = (struct pollfd){ c->sock, POLLIN, 0 };
+		pfd[1] = (struct pollfd){ c->pidfd, POLLIN, 0 };
+		pfd[2] = (struct pollfd){ c->err_fd, POLLIN, 0 };
+		left = deadline_ms - clock_mono_ms();
+		if (left <= 0) {
+			child_kill(c);
+			(void)child_reap(c, how, sizeof(how));
+			return (err_set(err, UFOP_TIMED_OUT, "the deadline "
+			    "passed while the handler was running; it was "
+			    "stopped (setting ufop.timeout)"));
+		}
+		if (poll(pfd, 3, (int)left) <= 0)
+			continue;
+		if (pfd[2].revents & POLLIN)
+			child_read_stderr(c, "-");
+		if (pfd[0].revents)
+			child_hear(c);
+		if (child_state(c, slot) == RING_DONE)
+			return (0);
+		if (pfd[1].revents) {
+			status = child_reap(c, how, sizeof(how));
+			if (status == CHILD_EXIT_SPOOL_FULL << 8)
+				return (err_set(err, UFOP_UNAVAILABLE, "there "
+				    "is no room on %s for the result",
+				    SCRATCH_BASE));
+			return (err_set(err, UFOP_FAILED, "the handler %s%s%s",
+			    how, c->last_line[0] ? "; its last words: " : "",
+			    c->last_line));
+		}
+	}
+}
+
+static int
+collect(struct child *c, int slot, struct process_result *res,
+    struct ufop_err *err)
+{
+	struct ring_slot *s = &c->ring->slots[slot];
+	struct reply	 r;
+	struct str	 rep;
+	int		 fd;
+
+	if (!child_reply(c, slot, &rep))
+		return (err_set(err, UFOP_FAILED,
+		    "the child's answer could not be read"));
+	if (reply_decode(&r, rep, err) == -1)
+		return (-1);
+	res->status = r.status;
+	res->run_us = r.run_us;
+	res->peak_kb = atomic_load(&c->ring->peak_kb);
+	snprintf(res->type, sizeof(res->type), "%.*s", STR_ARG(r.type));
+	snprintf(res->log, sizeof(res->log), "%.*s", STR_ARG(r.log));
+	if (!s->rep_in_file) {
+		res->len = r.ref.len;
+		res->data = xmalloc(res->len + 1);
+		if (res->len > 0)
+			memcpy(res->data, r.ref.s, res->len);
+		return (0);
+	}
+	fd = child_take_file(c);
+	res->len = s->file_len;
+	res->map = mmap(NULL, res->len, PROT_READ, MAP_SHARED, fd, 0);
+	close(fd);
+	if (res->map == MAP_FAILED) {
+		res->map = NULL;
+		return (err_sys(err, "cannot map the result"));
+	}
+	res->data = res->map;
+	return (0);
+}
+
+static int
+run_in(const char *base, const struct settings *settings,
+    const struct services *services, const struct router_match *m,
+    const struct process_request *rq, struct process_result *res,
+    struct ufop_err *err)
+{
+	struct spool		 spool;
+	struct child_conf	 conf = { settings, services, &spool, m->pool,
+		base };
+	struct child		 c;
+	struct pollfd		 pfd;
+	struct buf		 entry;
+	char			 how[80];
+	int64_t			 deadline_ms;
+	int			 slot, rc;
+
+	if (spool_open(&spool, base, err) == -1)
+		return (-1);
+	buf_init(&entry, JOB_ENTRY_MAX);
+	if (build_entry(&entry, services, m, rq, err) == -1 ||
+	    child_spawn(&c, &conf, err) == -1) {
+		buf_release(&entry);
+		spool_close(&spool);
+		return (-1);
+	}
+	deadline_ms = clock_mono_ms() + (m->timeout_ms > 0 ? m->timeout_ms :
+	    settings_time_ms(settings, "ufop", "timeout"));
+	slot = child_put(&c, RING_JOB, (struct str){ entry.p, entry.len },
+	    deadline_ms, rq->fd == -1 ? -1 : dup(rq->fd), NULL);
+	child_ring(&c);
+	buf_release(&entry);
+	rc = wait_done(&c, slot, deadline_ms, err);
+	if (rc == 0) {
+		rc = collect(&c, slot, res, err);
+		child_quit(&c);
+		/* Its teardown() runs; one that hangs is not waited for. */
+		pfd = (struct pollfd){ c.pidfd, POLLIN, 0 };
+		(void)poll(&pfd, 1, TEARDOWN_MS);
+		(void)child_reap(&c, how, sizeof(how));
+	}
+	spool_close(&spool);
+	return (rc);
+}
+
+int
+process_run(const struct settings *settings, const struct services *services,
+    const struct router *router, const struct process_request *rq,
+    struct process_result *res, struct ufop_err *err)
+{
+	static struct router_match	 match;
+	char				 base[] = SCRATCH_BASE "/ufop.XXXXXX";
+	int				 rc;
+
+	memset(res, 0, sizeof(*res));
+	if (router_match(router, rq->cmd, false, &match, err) == -1)
+		return (-1);
+	if (mkdtemp(base) == NULL)
+		return (err_sys(err, "cannot make a directory in %s",
+		    SCRATCH_BASE));
+	/* A child of another user reaches its scratch directory through it. */
+	(void)chmod(base, 0711);
+	rc = run_in(base, settings, services, &match, rq, res, err);
+	tree_remove(base);
+	return (rc);
+}
+
+void
+process_release(struct process_result *res)
+{
+	if (res->map != NULL)
+		munmap(res->map, res->len);
+	else
+		free(res->data);
+	res->map = NULL;
+	res->data = NULL;
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker parent and one of its children share: memory with slots, each
+ * holding one job and then its reply, and a SOCK_SEQPACKET socketpair whose
+ * messages wake the other side and carry file descriptors.
+ *
+ *	parent: fill req, FREE > READY ........ doorbell: "slots 0, 3"
+ *	child:				READY > RUNNING, runs, fills rep,
+ *					RUNNING > DONE ... doorbell: ""
+ *	parent: reads rep, DONE > FREE
+ *
+ * READY > FREE by the parent takes a job back that has not been started.  The
+ * state is the only thing both sides write, always by compare-and-swap; the
+ * parent believes nothing else in here without checking it.
+ */
+#ifndef WORKER_RING_H
+#define WORKER_RING_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "job.h"
+
+#define RING_SLOTS	16
+#define RING_REP_MAX	(JOB_INLINE_MAX + 16384)	/* body and headers */
+
+enum ring_state {
+	RING_FREE,
+	RING_READY,
+	RING_RUNNING,
+	RING_DONE,
+};
+
+enum ring_kind {
+	RING_JOB,		/* req is a job entry, rep an encoded reply */
+	RING_HEALTH,		/* no req; rep is text, empty when all is well */
+};
+
+struct ring_slot {
+	_Atomic uint32_t	state;
+	uint32_t		kind;
+	int64_t			deadline_ms;	/* CLOCK_MONOTONIC */
+	uint32_t		has_body_fd;	/* came with the doorbell */
+	uint32_t		req_len;
+	uint32_t		rep_len;
+	uint32_t		retry;		/* UFOP_RETRY: rep is the failure */
+	uint32_t		rep_in_file;	/* the body is in the reply file */
+	uint64_t		file_len;	/* ... this many bytes */
+	_Atomic int64_t		started_us;	/* CLOCK_MONOTONIC */
+	unsigned char		req[JOB_ENTRY_MAX] __attribute__((aligned(64)));
+	unsigned char		rep[RING_REP_MAX] __attribute__((aligned(64)));
+};
+
+struct ring {
+	_Atomic uint32_t	worn;		/* child asks to be replaced */
+	_Atomic uint32_t	peak_kb;	/* resident memory at most */
+	struct ring_slot	slots[RING_SLOTS];
+};
+
+/* Parent to child. */
+enum ring_msg_kind {
+	RING_MSG_JOBS,		/* n slots are READY; fd: body of slots[0] */
+	RING_MSG_REPLY_FILE,	/* fd: an empty file for the next big reply */
+	RING_MSG_QUIT,		/* finish and exit 0 */
+};
+
+struct ring_msg {
+	uint8_t	 kind;
+	uint8_t	 n;
+	uint8_t	 slots[RING_SLOTS];
+};
+
+/* A child's exit status that says why; above what handlers use by habit. */
+#define CHILD_EXIT_SPOOL_FULL	240	/* the reply did not fit on the disk */
+#define CHILD_EXIT_NO_MEMORY	241	/* over the task's memory_mb */
+#define CHILD_EXIT_SETUP	242	/* could not start at all */
+
+#endif

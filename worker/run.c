@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: MIT */
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "reqid.h"
+#include "run.h"
+#include "setup.h"
+
+/*
+ * Where the last stage's result is written.  Small results lie in the slot,
+ * big ones in the reply file; both are in place what will be sent.
+ */
+struct run_sink {
+	struct reply_sink	 sink;
+	struct run		*run;
+	struct ring_slot	*slot;
+	unsigned char		*map;		/* of the reply file, or NULL */
+	size_t			 map_len;
+};
+
+/* The body stands at the end of rep, where encoding will not touch it. */
+#define INLINE_AT	(RING_REP_MAX - JOB_INLINE_MAX)
+
+static void *
+sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
+{
+	struct run_sink	*rs = (struct run_sink *)sink;
+	int64_t		 limit;
+
+	if (max <= JOB_INLINE_MAX)
+		return (rs->slot->rep + INLINE_AT);
+	limit = settings_size(rs->run->settings, "worker", "max_output");
+	if ((int64_t)max > limit) {
+		err_set(err, UFOP_TOO_BIG, "the result may take %zu bytes, "
+		    "over the limit of %lld (setting worker.max_output)", max,
+		    (long long)limit);
+		return (NULL);
+	}
+	if (rs->map != NULL && max <= rs->map_len)
+		return (rs->map);
+	if (rs->map != NULL)
+		munmap(rs->map, rs->map_len);
+	rs->map = NULL;
+	if (rs->run->reply_fd == -1 ||
+	    ftruncate(rs->run->reply_fd, max) == -1) {
+		err_set(err, UFOP_UNAVAILABLE, "there is no room in the spool "
+		    "for a result of up to %zu bytes; try again later", max);
+		return (NULL);
+	}
+	rs->map = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_SHARED,
+	    rs->run->reply_fd, 0);
+	if (rs->map == MAP_FAILED) {
+		rs->map = NULL;
+		err_set(err, UFOP_FAILED, "a result of up to %zu bytes is over "
+		    "the task's memory limit (memory_mb)", max);
+		return (NULL);
+	}
+	rs->map_len = max;
+	return (rs->map);
+}
+
+void
+run_init(struct run *run, const struct settings *settings,
+    const struct services *services, const char *scratch_root)
+{
+	const struct ufop_service	*s;
+	char				 why[256];
+	int				 i;
+
+	memset(run, 0, sizeof(*run));
+	run->settings = settings;
+	run->services = services;
+	run->scratch_root = scratch_root;
+	run->reply_fd = -1;
+	arena_init(&run->arena);
+	buf_init(&run->notes, 4096);
+	run->args = xcalloc(JOB_ARGS_MAX, sizeof(*run->args));
+	for (i = 0; i < services->nservices; i++) {
+		s = services->services[i];
+		snprintf(why, sizeof(why), "its setup failed");
+		if (setup_run(s, settings, why, sizeof(why)) == 0)
+			continue;
+		run->setup_why[i] = xasprintf("service %s cannot serve: %s",
+		    s->name, why);
+		log_err("service.setup service=%s why=%s", s->name,
+		    log_quote(why, strlen(why)));
+	}
+}
+
+void
+run_release(struct run *run)
+{
+	const struct ufop_service	*s;
+	int				 i;
+
+	for (i = 0; i < run->services->nservices; i++) {
+		s = run->services->services[i];
+		if (s->teardown != NULL && run->setup_why[i] == NULL)
+			s->teardown();
+		free((char *)(uintptr_t)run->setup_why[i]);
+	}
+	arena_release(&run->arena);
+	buf_release(&run->notes);
+	free(run->args);
+}
+
+/*
+ * The address space a task may fill.  Only the soft limit moves, so that the
+ * next task can have more; the sandbox set the hard one.
+ */
+static void
+run_limit(struct run *run, const struct ufop_task *task)
+{
+#ifndef __SANITIZE_ADDRESS__
+	struct rlimit	 rl;
+	int		 mb = task->memory_mb;
+
+	if (mb == 0)
+		mb = (int)(settings_size(run->settings, "ufop", "memory") >> 20);
+	if (mb == run->memory_mb || getrlimit(RLIMIT_AS, &rl) == -1)
+		return;
+	rl.rlim_cur = (rlim_t)mb << 20;
+	if (rl.rlim_max != RLIM_INFINITY && rl.rlim_cur > rl.rlim_max)
+		rl.rlim_cur = rl.rlim_max;
+	if (setrlimit(RLIMIT_AS, &rl) == 0)
+		run->memory_mb = mb;
+#else
+	(void)run;
+	(void)task;
+#endif
+}
+
+static int
+run_hooks(struct run *run, const char *point, struct ufop_job *job,
+    struct ufop_reply *reply)
+{
+	const struct ufop_service	*own = job->priv->service;
+	const struct ufop_hook		*h;
+	int				 i, rc;
+
+	for (i = 0; i < run->services->nservices; i++) {
+		h = run->services->services[i]->hooks;
+		for (; h != NULL && h->point != NULL; h++) {
+			if (strcmp(h->point, point) != 0)
+				continue;
+			/* A hook reads its own service's settings. */
+			job->priv->service = run->services->services[i];
+			rc = h->run(job, reply);
+			job->priv->service = own;
+			if (rc != 0)
+				return (rc);
+		}
+	}
+	return (0);
+}
+
+static void
+run_args(struct run *run, struct ufop_job_priv *p, const struct job_stage *st)
+{
+	int	 i;
+
+	for (i = 0; i < st->nargs; i++) {
+		run->args[i].name = arena_str(&run->arena, st->args[i].name);
+		run->args[i].value = arena_str(&run->arena, st->args[i].value);
+		run->args[i].value_len = st->args[i].value.len;
+	}
+	p->args = run->args;
+	p->nargs = st->nargs;
+}
+
+/* One stage; job's data, len and content_type are set.  0, -1 or UFOP_RETRY. */
+static int
+run_stage(struct run *run, const struct job_stage *st, struct ufop_job *job,
+    struct ufop_reply *reply)
+{
+	const struct services_task	*t;
+	int				 i, n, rc;
+
+	n = services_find(run->services, st->task);
+	if (n == -1)
+		return (ufop_fail(reply, 500, "this worker has no task "
+		    "'%.*s'; switch its service on (setting ufop.services) on "
+		    "workers and front alike", STR_ARG(st->task)));
+	t = &run->services->tasks[n];
+	for (i = 0; i < run->services->nservices; i++)
+		if (run->services->services[i] == t->service)
+			break;
+	if (run->setup_why[i] != NULL)
+		return (ufop_fail(reply, 503, "%s", run->setup_why[i]));
+	if (job->len == 0 && job->url == NULL &&
+	    !(t->task->flags & UFOP_TASK_NO_SOURCE))
+		return (ufop_fail(reply, 400, "the source is empty; send the "
+		    "file as the request's body, or its address as url="));
+	job->cmd = arena_str(&run->arena, st->cmd);
+	job->task = t->name;
+	job->priv->service = t->service;
+	run_args(run, job->priv, st);
+	run_limit(run, t->task);
+	if ((rc = run_hooks(run, "job.before", job, reply)) == 0 &&
+	    (rc = t->task->run(job, reply)) == 0)
+		rc = run_hooks(run, "job.after", job, reply);
+	if (rc == 0 && reply->failed)
+		rc = -1;	/* ufop_fail() counts, whatever was returned */
+	if (rc != 0 && !reply->failed)
+		ufop_fail(reply, 500, "the handler of %s failed without "
+		    "saying why", t->name);
+	return (rc == UFOP_RETRY ? UFOP_RETRY : rc == 0 ? 0 : -1);
+}
+
+/* Put the finished reply into the slot as an encoded message. */
+static void
+run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
+    struct run_sink *rs, bool retry, int64_t run_us)
+{
+	struct reply	 out = { .status = r->status };
+	struct buf	 body, enc;
+	struct ufop_err	 err;
+	int		 i;
+
+	buf_init(&body, 16384);
+	buf_init(&enc, RING_REP_MAX);
+	if (r->failed) {
+		job_error_json(&body, r->status, str_from(r->err.msg));
+		out.type = STR("application/json");
+		out.ref = (struct str){ body.p, body.len };
+	} else {
+		out.type = str_from(r->type);
+		for (i = 0; i < r->nheaders; i++)
+			out.headers[out.nheaders++] = (struct job_header){
+			    str_from(r->headers[i].name),
+			    str_from(r->headers[i].value) };
+		out.ref = (struct str){ (char *)r->data, r->len };
+	}
+	slot->retry = retry;
+	slot->rep_in_file = 0;
+	slot->file_len = 0;
+	if (out.ref.len > JOB_INLINE_MAX) {
+		if (r->where == REPLY_HEAP) {
+			void	*room = sink_room(&rs->sink, r->len, &err);
+
+			if (room == NULL) {
+				ufop_fail_err(r, &err);
+				buf_release(&body);
+				run_finish(run, slot, r, rs, false, run_us);
+				return;
+			}
+			memcpy(room, r->data, r->len);
+		}
+		slot->rep_in_file = 1;
+		slot->file_len = out.ref.len;
+		out.body = JOB_BODY_SPOOL;
+		out.body_len = out.ref.len;
+		out.ref = STR_NULL;
+		/* It was as long as the room; shrinking cannot fail for space. */
+		(void)!ftruncate(run->reply_fd, slot->file_len);
+	} else {
+		out.body = out.ref.len > 0 ? JOB_BODY_INLINE : JOB_BODY_NONE;
+		out.body_len = out.ref.len;
+	}
+	out.tag = run->job.tag;
+	out.run_us = run_us > UINT32_MAX ? UINT32_MAX : (uint32_t)run_us;
+	out.log = (struct str){ run->notes.p, run->notes.len };
+	if (reply_encode(&out, &enc, &err) == -1) {
+		ufop_fail_err(r, &err);
+		buf_clear(&run->notes);
+		buf_release(&body);
+		buf_release(&enc);
+		run_finish(run, slot, r, rs, false, run_us);
+		return;
+	}
+	memmove(slot->rep, enc.p, enc.len);
+	slot->rep_len = enc.len;
+	buf_release(&body);
+	buf_release(&enc);
+}
+
+void
+run_job(struct run *run, struct ring_slot *slot, int body_fd)
+{
+	struct ufop_job_priv	 priv = { .arena = &run->arena,
+		.settings = run->settings, .notes = &run->notes,
+		.scratch_root = run->scratch_root };
+	struct ufop_job		 job = { .priv = &priv };
+	struct ufop_reply	 in, out;
+	struct run_sink		 rs = { .sink = { sink_room }, .run = run,
+		.slot = slot };
+	struct stat		 st;
+	struct ufop_err		 err;
+	void			*map = NULL, *held = NULL;
+	size_t			 max_output;
+	int64_t			 started = clock_mono_us();
+	int			 i, rc = -1;
+
+	atomic_store(&slot->started_us, started);
+	buf_clear(&run->notes);
+	max_output = settings_size(run->settings, "worker", "max_output");
+	reply_init(&in, NULL, max_output);
+	reply_init(&out, &rs.sink, max_output);
+	if (slot->req_len > JOB_ENTRY_MAX || job_decode(&run->job,
+	    (struct str){ (char *)slot->req, slot->req_len }, &err) == -1) {
+		ufop_fail(&out, 500, "the job could not be read");
+		goto done;
+	}
+	job.id = arena_str(&run->arena, run->job.id);
+	job.attempt = run->job.retries + run->job.deaths + 1;
+	job.deadline_ms = slot->deadline_ms;
+	job.accept = arena_str(&run->arena, run->job.accept);
+	job.content_type = arena_str(&run->arena, run->job.type);
+	job.url = run->job.url.len > 0 ?
+	    arena_str(&run->arena, run->job.url) : NULL;
+	job.data = (const unsigned char *)"";
+	if (run->job.body == JOB_BODY_INLINE && run->job.ref.len > 0) {
+		job.data = (const unsigned char *)run->job.ref.s;
+		job.len = run->job.ref.len;
+	} else if (body_fd != -1 && fstat(body_fd, &st) == 0 &&
+	    st.st_size > 0) {
+		map = mmap(NULL, st.st_size, PROT_READ,
+		    MAP_PRIVATE | MAP_POPULATE, body_fd, 0);
+		if (map == MAP_FAILED) {
+			map = NULL;
+			ufop_fail(&out, 500, "the source of %lld bytes cannot "
+			    "be mapped: %s", (long long)st.st_size,
+			    strerror(errno));
+			goto done;
+		}
+		job.data = map;
+		job.len = st.st_size;
+	}
+	for (i = 0; i < run->job.nstages; i++) {
+		rc = run_stage(run, &run->job.stages[i], &job,
+		    i == run->job.nstages - 1 ? &out : &in);
+		if (i == run->job.nstages - 1)
+			break;
+		if (rc != 0 || in.status >= 400) {
+			/* This stage's answer is the answer. */
+			reply_release(&out);
+			out = in;
+			out.sink = NULL;
+			reply_init(&in, NULL, max_output);
+			break;
+		}
+		/* What came out goes in; what went in before is done with. */
+		free(held);
+		held = in.data;
+		in.where = REPLY_EMPTY;
+		job.data = held == NULL ? (const unsigned char *)"" : held;
+		job.len = in.len;
+		job.content_type = arena_str(&run->arena, str_from(in.type));
+		job.url = NULL;
+		reply_release(&in);
+		reply_init(&in, NULL, max_output);
+	}
+done:
+	run_finish(run, slot, &out, &rs, rc == UFOP_RETRY,
+	    clock_mono_us() - started);
+	handler_scratch_remove(&job);
+	reply_release(&in);
+	reply_release(&out);
+	free(held);
+	if (rs.map != NULL) {
+		munmap(rs.map, rs.map_len);
+		/* Unused after all: the next job must not find this one's. */
+		if (!slot->rep_in_file)
+			(void)!ftruncate(run->reply_fd, 0);
+	}
+	if (map != NULL)
+		munmap(map, st.st_size);
+	arena_clear(&run->arena);
+}
+
+void
+run_health(struct run *run, struct ring_slot *slot, const char *pool)
+{
+	const struct services_task	*t;
+	struct buf			 text;
+	char				 why[256];
+	int				 i;
+
+	buf_init(&text, RING_REP_MAX);
+	for (i = 0; i < run->services->nservices; i++)
+		if (run->setup_why[i] != NULL)
+			buf_addf(&text, "%s%s", text.len ? "; " : "",
+			    run->setup_why[i]);
+	for (i = 0; i < run->services->ntasks; i++) {
+		t = &run->services->tasks[i];
+		if (t->task->health == NULL || strcmp(t->pool, pool) != 0)
+			continue;
+		snprintf(why, sizeof(why), "its health check failed");
+		if (t->task->health(why, sizeof(why)) != 0)
+			buf_addf(&text, "%s%s: %s", text.len ? "; " : "",
+			    t->name, why);
+	}
+	memcpy(slot->rep, text.len ? text.p : "", text.len);
+	slot->rep_len = text.len;
+	buf_release(&text);
+}

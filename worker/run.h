@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * In the child: from a job entry to an encoded reply, stage by stage.
+ */
+#ifndef WORKER_RUN_H
+#define WORKER_RUN_H
+
+#include "handler.h"
+#include "ring.h"
+#include "services.h"
+#include "settings.h"
+
+struct run {
+	const struct settings	*settings;
+	const struct services	*services;
+	const char		*scratch_root;	/* may be NULL: no scratch */
+	const char		*setup_why[SERVICES_MAX]; /* setup() failed: why */
+	int			 reply_fd;	/* for big replies; -1: none */
+	int			 memory_mb;	/* the limit in force, 0: none yet */
+
+	struct arena		 arena;
+	struct buf		 notes;
+	struct job		 job;		/* the one being run */
+	struct handler_arg	*args;
+};
+
+/* Once per child, before its sandbox closes: every service's setup(). */
+void	 run_init(struct run *, const struct settings *,
+	    const struct services *, const char *scratch_root);
+void	 run_release(struct run *);
+
+/*
+ * Run the job in slot; body_fd is the source when it is not inline, or -1.
+ * Fills in rep, rep_len, rep_in_file and file_len.
+ */
+void	 run_job(struct run *, struct ring_slot *, int body_fd);
+/* Ask the health() of each task in this pool; rep is the sentences. */
+void	 run_health(struct run *, struct ring_slot *, const char *pool);
+
+#endif
