@@ -376,7 +376,7 @@ pool_spawn_one(struct pool *pool)
 		    log_quote(err.msg, strlen(err.msg)));
 		free(pc);
 		pool->ok = false;
-		snprintf(pool->why, sizeof(pool->why), "! %s", err.msg);
+		snprintf(pool->why, sizeof(pool->why), "! %.400s", err.msg);
 		pool->respawn_ms = clock_mono_ms() + 1000;
 		return (-1);
 	}
