@@ -174,7 +174,8 @@ cli_json(json_t *root, struct ufop_err *err)
 
 	if (root == NULL)
 		return (err_set(err, UFOP_SYSTEM, "out of memory for JSON"));
-	rc = json_dumpf(root, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	rc = json_dumpf(root, stdout, JSON_INDENT(2) |
+	    JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(6));
 	json_decref(root);
 	putchar('\n');
 	return (rc == 0 ? 0 : err_set(err, UFOP_SYSTEM, "cannot print JSON"));

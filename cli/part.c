@@ -192,16 +192,28 @@ part_drain(struct part *part)
 	part->out = -1;
 }
 
+/* A line of ours (log.h) of level warn or err; the level is its second word. */
+static bool
+is_warning(struct str line)
+{
+	struct str	level;
+
+	str_cut(&line, ' ');
+	level = str_cut(&line, ' ');
+	return (str_eq_c(level, "warn") || str_eq_c(level, "err"));
+}
+
 void
-part_unhold(struct part *part, bool print)
+part_unhold(struct part *part, enum part_show show)
 {
 	struct str	rest = { part->held, part->held_len }, line;
 
 	part->hold = false;
 	part->held_len = 0;
-	while (print && rest.len > 0) {
+	while (show != PART_SHOW_NONE && rest.len > 0) {
 		line = str_cut(&rest, '\n');
-		print_line(part, line.s, line.len);
+		if (show == PART_SHOW_ALL || is_warning(line))
+			print_line(part, line.s, line.len);
 	}
 }
 

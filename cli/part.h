@@ -22,11 +22,7 @@ struct part {
 	const char	*argv[PART_ARGV_MAX];	/* argv[0] is its path */
 	pid_t		 pid;		/* 0: does not run */
 	int		 out;		/* its stdout and stderr; -1: closed */
-	/*
-	 * Lines are kept back while it starts, to be shown only if that fails:
-	 * a banner is of no use to anyone.
-	 */
-	bool		 hold;
+	bool		 hold;		/* keep its lines back, see part_unhold() */
 	int64_t		 started_ms;	/* the times are CLOCK_MONOTONIC */
 	int64_t		 due_ms;	/* to be started again then; 0: not */
 	int64_t		 kill_ms;	/* told to stop, killed then; 0: not */
@@ -52,8 +48,14 @@ int	 part_start(struct part *, int keep_fd, struct ufop_err *);
 void	 part_output(struct part *);
 /* The end of its output, after it ended: also what no newline followed. */
 void	 part_drain(struct part *);
-/* Print what was kept back and keep back no more, or forget it. */
-void	 part_unhold(struct part *, bool print);
+
+/*
+ * Keep its lines back no more, and print all or some of those there are: what
+ * a start that went well has said is of no use to anyone, but for warnings.
+ */
+enum part_show { PART_SHOW_ALL, PART_SHOW_WARNINGS, PART_SHOW_NONE };
+
+void	 part_unhold(struct part *, enum part_show);
 
 /* SIGTERM to the part alone; after grace_ms it is time for part_kill(). */
 void	 part_stop(struct part *, int grace_ms);

@@ -240,8 +240,8 @@ print_times(const struct process_result *res, int64_t total_us)
 		fprintf(stderr, "%-12.*s %12.*s\n", STR_ARG(name),
 		    STR_ARG(word));
 	}
-	fprintf(stderr, "%-12s %10.1fms\n", "run", res->run_us / 1e3);
-	fprintf(stderr, "%-12s %10.1fms\n", "whole", (double)total_us / 1e3);
+	fprintf(stderr, "%-12s %10.3fms\n", "run", res->run_us / 1e3);
+	fprintf(stderr, "%-12s %10.3fms\n", "whole", (double)total_us / 1e3);
 	fprintf(stderr, "%-12s %10.1fMB\n", "peak memory",
 	    res->peak_kb / 1024.0);
 }

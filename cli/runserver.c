@@ -2,6 +2,7 @@
 /*
  * ufop runserver: becomes Kore with the front in it.
  */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,8 +46,9 @@ become_kore(struct cli *cli, struct ufop_err *err)
 	if (paths_program(kore, "kore", "kore", err) == -1)
 		return (-1);
 	if (access(cli->paths.kore_conf, R_OK) == -1)
-		return (err_sys(err, "cannot read the front's '%s'; build it "
-		    "with `make`", cli->paths.kore_conf));
+		return (err_set(err, UFOP_CONFIG, "cannot read the front's "
+		    "'%s': %s; build it with `make`", cli->paths.kore_conf,
+		    strerror(errno)));
 	/* The front reads its settings from there, as they are here. */
 	if (cli_export(cli, err) == -1)
 		return (-1);

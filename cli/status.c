@@ -262,8 +262,8 @@ show_workers(const json_t *root)
 
 	if (json_array_size(json_object_get(root, "workers")) == 0)
 		return;
-	printf("\n%-24s %-20s %8s %10s  %s\n", "WORKER", "HOST", "PID", "UP",
-	    "VERSION");
+	printf("\n%-24s %-20s %8s %10s  %-8s %s\n", "WORKER", "HOST", "PID",
+	    "UP", "VERSION", "SANDBOX");
 	json_array_foreach(json_object_get(root, "workers"), i, worker) {
 		up_s = number(root, "time") - number(worker, "started");
 		text(worker, "id", 24);
@@ -272,7 +272,9 @@ show_workers(const json_t *root)
 		printf(" %8lld %5lldh%02lldm%02llds  ",
 		    (long long)number(worker, "pid"), (long long)up_s / 3600,
 		    (long long)up_s / 60 % 60, (long long)up_s % 60);
-		text(worker, "version", 0);
+		text(worker, "version", 8);
+		putchar(' ');
+		text(worker, "sandbox", 0);
 		putchar('\n');
 	}
 }

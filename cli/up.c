@@ -161,6 +161,10 @@ make_instance(struct up *up, struct ufop_err *err)
 		up->dir[0] = '\0';
 		return (-1);
 	}
+	/* Children run as another user, and pass here to their scratch. */
+	if (chmod(up->dir, 0711) == -1)
+		return (err_sys(err, "cannot open '%s' to the children",
+		    up->dir));
 	up->dir_fd = open(up->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (up->dir_fd == -1 || flock(up->dir_fd, LOCK_EX | LOCK_NB) == -1)
 		return (err_sys(err, "cannot lock '%s'", up->dir));
@@ -233,7 +237,6 @@ plan_redis(struct up *up)
 		"--loglevel", up->cli->debug ? "notice" : "warning",
 	};
 
-	part->hold = !up->cli->debug;
 	memcpy(part->argv, argv, sizeof(argv));
 }
 
@@ -260,6 +263,7 @@ prepare(struct up *up, struct ufop_err *err)
 	struct settings	*settings = &up->cli->settings;
 	char		 redis[PATH_MAX], kore[PATH_MAX], value[128];
 	const char	*host;
+	int		 i;
 
 	/* What is missing is better said before anything runs. */
 	if (paths_program(kore, "kore", "kore", err) == -1 ||
@@ -296,6 +300,8 @@ prepare(struct up *up, struct ufop_err *err)
 	}
 	if (cli_export(up->cli, err) == -1)
 		return (-1);
+	for (i = 0; i < PARTS; i++)
+		up->parts[i].hold = !up->cli->debug;
 	up->drain_ms = (int)settings_time_ms(settings, "worker", "drain") +
 	    2000;
 	return (0);
@@ -308,16 +314,20 @@ stop(struct up *up)
 {
 	up->state = STOPPING;
 	up->stop_ms = clock_mono_ms();
+	/* How Redis takes its leave is of no use to anyone either. */
+	up->parts[REDIS].hold = !up->cli->debug;
 	probe_cancel(&up->probe);
 }
 
+/* culprit may be NULL; its whole output is shown. */
 static void
-give_up(struct up *up, const struct ufop_err *err)
+give_up(struct up *up, struct part *culprit, const struct ufop_err *err)
 {
 	int	i;
 
 	for (i = 0; i < PARTS; i++)
-		part_unhold(&up->parts[i], true);
+		part_unhold(&up->parts[i], &up->parts[i] == culprit ?
+		    PART_SHOW_ALL : PART_SHOW_WARNINGS);
 	up->status = cli_fail(err);
 	stop(up);
 }
@@ -338,7 +348,7 @@ start_part(struct up *up, int which)
 	if (which == FRONT)
 		plan_self(up, FRONT, "runserver", false);
 	if (part_start(&up->parts[which], ready[1], &err) == -1)
-		give_up(up, &err);
+		give_up(up, NULL, &err);
 	if (ready[1] != -1)
 		close(ready[1]);
 }
@@ -439,7 +449,7 @@ ready(struct up *up)
 
 	up->state = RUNNING;
 	for (i = 0; i < PARTS; i++)
-		part_unhold(&up->parts[i], false);
+		part_unhold(&up->parts[i], PART_SHOW_WARNINGS);
 	say_ready(up);
 }
 
@@ -458,23 +468,21 @@ probed(struct up *up, int status)
 static void
 not_ready_in_time(struct up *up)
 {
-	struct ufop_err	err;
-	struct str	why = probe_body(&up->probe);
+	struct ufop_err	 err;
+	struct str	 why = probe_body(&up->probe);
+	struct part	*culprit = NULL;
 
-	if (!up->others_started)
-		err_set(&err, UFOP_UNAVAILABLE, "Redis does not answer after "
-		    "%d s", READY_MS / 1000);
-	else if (up->ready_fd != -1)
-		err_set(&err, UFOP_UNAVAILABLE, "the worker is not ready after "
-		    "%d s", READY_MS / 1000);
-	else if (up->last_status == 0)
-		err_set(&err, UFOP_UNAVAILABLE, "the front does not answer "
-		    "after %d s", READY_MS / 1000);
-	else
+	if (up->others_started && up->ready_fd == -1 && up->last_status != 0) {
 		err_set(&err, UFOP_UNAVAILABLE, "not ready after %d s, "
 		    "/health says %d: %.*s", READY_MS / 1000, up->last_status,
 		    STR_ARG(why));
-	give_up(up, &err);
+	} else {
+		culprit = &up->parts[!up->others_started ? REDIS :
+		    up->ready_fd != -1 ? WORKER : FRONT];
+		err_set(&err, UFOP_UNAVAILABLE, "the %s is not ready after "
+		    "%d s", culprit->name, READY_MS / 1000);
+	}
+	give_up(up, culprit, &err);
 }
 
 static void
@@ -514,7 +522,7 @@ part_ended(struct up *up, struct part *part, int wstatus)
 	case STARTING:
 		err_set(&err, UFOP_FAILED, "the %s ended %s before all was "
 		    "ready", part->name, how);
-		give_up(up, &err);
+		give_up(up, part, &err);
 		/* What the part itself had to say is closer to the cause. */
 		if (WIFEXITED(wstatus) && WEXITSTATUS(wstatus) != 0)
 			up->status = WEXITSTATUS(wstatus);

@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+# Redis, front and worker in one image, on port 9100:
+#
+#	docker build -t ufop .
+#	docker run --rm -p 9100:9100 --shm-size=1g ufop
+
+FROM debian:bookworm-slim AS build
+WORKDIR /src
+COPY scripts scripts
+RUN scripts/setup
+COPY . .
+# The front's configuration names its module by the path it is built at.
+RUN make -j"$(nproc)" BUILD=/opt/ufop WERROR= all \
+ && strip --strip-unneeded /opt/ufop/ufop /opt/ufop/*.so /opt/ufop/services/*.so
+
+FROM debian:bookworm-slim
+# Debian's kore package would bring compilers' headers along; its program needs
+# no more than libpq5 and libssl3.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+	ca-certificates \
+	libcurl4 \
+	libhiredis0.14 \
+	libinih1 \
+	libjansson4 \
+	libjpeg62-turbo \
+	libpcre2-8-0 \
+	libpq5 \
+	libseccomp2 \
+	libssl3 \
+	libturbojpeg0 \
+	redis-server \
+	supervisor \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
+ && ln -s /opt/ufop/ufop /usr/local/bin/ufop
+COPY --from=build /usr/bin/kore /usr/bin/kore
+COPY --from=build /opt/ufop/ufop /opt/ufop/ufop-front.so /opt/ufop/kore.conf /opt/ufop/
+COPY --from=build /opt/ufop/services /opt/ufop/services
+COPY supervisor /opt/ufop/supervisor
+
+# A project of one's own (ufop.ini, app.so) goes here.
+WORKDIR /app
+EXPOSE 9100
+HEALTHCHECK --interval=10s --timeout=4s --start-period=5s CMD ["ufop", "health"]
+STOPSIGNAL SIGTERM
+CMD ["/opt/ufop/supervisor/start"]
