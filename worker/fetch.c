@@ -6,6 +6,7 @@
 #include <sys/prctl.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sysexits.h>
 #include <unistd.h>
 
 #include <curl/curl.h>
@@ -77,6 +79,7 @@ struct fetch {
 	int			 epfd;
 	CURLM			*multi;
 	struct curl_slist	*headers;
+	struct stat		 resolver;	/* resolv.conf at the start */
 	int64_t			 timer_ms;	/* libcurl's; -1: none */
 	struct jobs		 waiting;
 	struct jobs		 running;
@@ -432,8 +435,12 @@ job_start(struct fetch *f, struct job *job)
 {
 	struct ufop_err	err = { 0 }, why = { 0 };
 
-	if (job->reply.redirects == 0)
+	if (job->reply.redirects == 0) {
 		job->reply.queue_us = clock_mono_us() - job->received_us;
+		/* A file that is no regular one has nothing to cut off. */
+		if (ftruncate(job->fd, 0) == -1 && errno != EINVAL)
+			log_warn("fetch.truncate error=%s", strerror(errno));
+	}
 	if (egress_check_url(f->conf->policy, str_from(job->url),
 	    &job->target, &why) == -1) {
 		/* A caller's bad url is the caller's; a redirect is the source's. */
@@ -568,6 +575,33 @@ type_take(struct job *job)
 	memcpy(job->reply.type, type, i + 1);
 }
 
+static struct stat
+resolver_file(void)
+{
+	struct stat	st;
+
+	if (stat("/etc/resolv.conf", &st) == -1)
+		memset(&st, 0, sizeof(st));
+	return (st);
+}
+
+/*
+ * The sandbox lets the resolver read the resolv.conf that was there at the
+ * start.  Who changes networks puts another file in its place, which is out of
+ * reach: no name would resolve ever again.  A fresh process can read it, and
+ * is asked again for all that is without an answer.
+ */
+static void
+resolver_check(const struct fetch *f)
+{
+	struct stat	st = resolver_file();
+
+	if (st.st_ino == f->resolver.st_ino && st.st_dev == f->resolver.st_dev)
+		return;
+	log_warn("fetch.restart why=\"/etc/resolv.conf was replaced\"");
+	_exit(EX_TEMPFAIL);
+}
+
 /* A hop is over: the end, or the next one. */
 static void
 hop_done(struct fetch *f, struct job *job, CURLcode rc)
@@ -575,6 +609,8 @@ hop_done(struct fetch *f, struct job *job, CURLcode rc)
 	struct ufop_err	 err;
 	char		*next = NULL;
 
+	if (rc == CURLE_COULDNT_RESOLVE_HOST)
+		resolver_check(f);
 	times_add(job);
 	/* An address may have been refused and another one have worked. */
 	if (rc == CURLE_OK)
@@ -780,6 +816,7 @@ setup(struct fetch *f, int sock, const struct fetch_conf *conf,
 	memset(f, 0, sizeof(*f));
 	f->conf = conf;
 	f->sock = sock;
+	f->resolver = resolver_file();
 	f->timer_ms = -1;
 	TAILQ_INIT(&f->waiting);
 	TAILQ_INIT(&f->running);

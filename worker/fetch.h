@@ -11,8 +11,8 @@
  *	       <-- id, code, length, type, times, sentence ----
  *
  * Both travel as whole messages over a SOCK_SEQPACKET pair.  The file is the
- * parent's; the fetch process writes the body to it from offset 0 and closes
- * its copy before it answers.  Answers come in the order things end.
+ * parent's; the fetch process empties it, writes the body to it from offset 0
+ * and closes its copy before it answers.  Answers come in the order things end.
  *
  * Every connection is checked at the one moment that counts: when libcurl asks
  * for a socket it names the address it will connect to, and gets none when the
@@ -73,8 +73,9 @@ struct fetch_reply {
  * exec) and *pid the process, to be waited for.  It ends when the parent's end
  * is closed, and is killed when the parent dies.  Returns 0, or -1 with err.
  *
- * When it dies on its own, the socket reads end of file: every request without
- * an answer is lost, and the caller spawns another.
+ * When it ends on its own (it does when /etc/resolv.conf was replaced, which
+ * only a new one can read), the socket reads end of file: the caller spawns
+ * another and asks again for what is without an answer.
  */
 int	 fetch_spawn(const struct fetch_conf *, pid_t *pid, int *sock,
 	    struct ufop_err *);

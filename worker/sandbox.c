@@ -50,6 +50,12 @@
 #define SCOPE_ABSTRACT_UNIX		(1ULL << 0)	/* ABI 6 */
 #define SCOPE_SIGNAL			(1ULL << 1)
 
+/*
+ * Threads of all children of one user together: far above what pools of them
+ * need, far below what hurts the kernel.
+ */
+#define THREADS_MAX	4096
+
 /* struct landlock_ruleset_attr as of ABI 6; older kernels take less of it. */
 struct ruleset_attr {
 	uint64_t	fs;
@@ -659,12 +665,16 @@ limit(int what, const char *name, rlim_t value, struct ufop_err *err)
 }
 
 static int
-limits_set(const struct sandbox_conf *conf, struct ufop_err *err)
+limits_set(const struct sandbox_conf *conf, bool change, struct ufop_err *err)
 {
 	int	nofile = conf->nofile > 0 ? conf->nofile : SANDBOX_NOFILE;
 
 	if (limit(RLIMIT_CORE, "core", 0, err) == -1 ||
 	    limit(RLIMIT_NOFILE, "nofile", (rlim_t)nofile, err) == -1)
+		return (-1);
+	/* Of threads as well; a user shares it with others of its name. */
+	if (change && conf->profile != SANDBOX_NET &&
+	    limit(RLIMIT_NPROC, "nproc", THREADS_MAX, err) == -1)
 		return (-1);
 	if (conf->file_max > 0 && limit(RLIMIT_FSIZE, "fsize",
 	    (rlim_t)conf->file_max, err) == -1)
@@ -726,8 +736,7 @@ environment_clean(const struct sandbox_conf *conf)
 
 /* The directory becomes the user's, through a descriptor: no symlink decides. */
 static int
-scratch_give(const char *path, bool change, uid_t uid, gid_t gid,
-    struct ufop_err *err)
+scratch_give(const char *path, uid_t uid, gid_t gid, struct ufop_err *err)
 {
 	int	fd, rv = 0;
 
@@ -736,7 +745,7 @@ scratch_give(const char *path, bool change, uid_t uid, gid_t gid,
 		err_sys(err, "cannot open the scratch directory '%s'", path);
 		goto config;
 	}
-	if ((change && fchown(fd, uid, gid) == -1) || fchmod(fd, 0700) == -1)
+	if ((geteuid() == 0 && fchown(fd, uid, gid) == -1) || fchmod(fd, 0700) == -1)
 		rv = err_sys(err, "cannot give the scratch directory '%s' away",
 		    path);
 	close(fd);
@@ -751,8 +760,8 @@ config:
 int
 sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
 {
-	uid_t	 uid = 0;
-	gid_t	 gid = 0;
+	uid_t	 uid = geteuid();
+	gid_t	 gid = getegid();
 	bool	 change;
 	int	 pdeathsig = 0, abi, ruleset;
 
@@ -760,7 +769,7 @@ sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
 	    user_find(conf->user, &change, &uid, &gid, err) == -1)
 		return (-1);
 	if (conf->scratch != NULL &&
-	    scratch_give(conf->scratch, change, uid, gid, err) == -1)
+	    scratch_give(conf->scratch, uid, gid, err) == -1)
 		return (-1);
 	abi = landlock_abi();
 	ruleset = landlock_prepare(conf, abi, geteuid() == 0 && !change, err);
@@ -775,7 +784,7 @@ sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
 	signal(SIGPIPE, SIG_IGN);
 	environment_clean(conf);
 	tzset();		/* the zone's file is out of reach later */
-	if (limits_set(conf, err) == -1)
+	if (limits_set(conf, change, err) == -1)
 		return (-1);
 
 	/* A change of user forgets these two, so they come after it. */

@@ -3,18 +3,22 @@
  * The fetch process against real servers on loopback: one that answers as its
  * path asks, on an address that is allowed, and a canary on one that is not.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <arpa/inet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -36,6 +40,8 @@ struct hits {
 	int	gone;		/* clients that left while /hang held them */
 };
 
+/* Where the two servers listen. */
+static const char		*good_ip = "127.0.0.1", *bad_ip = "127.0.0.2";
 static struct hits		*hits;
 static uint16_t			 port;
 static struct egress_policy	 policy;
@@ -249,9 +255,9 @@ start(const char *allow, const char *deny)
 	hits = mmap(NULL, sizeof(*hits), PROT_READ | PROT_WRITE,
 	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CHECK(hits != MAP_FAILED);
-	fd = listen_on("127.0.0.1", &port);
+	fd = listen_on(good_ip, &port);
 	server_start(fd, false);
-	server_start(listen_on("127.0.0.2", &port), true);
+	server_start(listen_on(bad_ip, &port), true);
 
 	CHECK_INT(egress_policy_init(&policy, allow, deny, &err), 0);
 	conf.policy = &policy;
@@ -719,4 +725,245 @@ test_fetch_slow_parent(void)
 		got++;
 	}
 	stop();
+}
+
+/* A file that held more before is not longer than its source afterwards. */
+void
+test_fetch_truncates(void)
+{
+	struct fetch_reply	reply;
+	struct stat		st;
+	char			url[64];
+	int			fd = file_new();
+
+	start("127.0.0.1", "");
+	CHECK_INT(pwrite(fd, "a longer text", 13, 0), 13);
+	snprintf(url, sizeof(url), "http://127.0.0.1:%u/ok", port);
+	ask(1, url, 10000, fd);
+	wait_reply(&reply);
+	CHECK_INT(reply.code, UFOP_OK);
+	CHECK_INT(fstat(fd, &st), 0);
+	CHECK_INT(st.st_size, 5);
+	stop();
+}
+
+/* ---- with names and a public address --------------------------------- */
+
+#define PUBLIC_IP	"93.184.216.34"
+
+/* Answer a query for one name; how is in its first label. */
+static size_t
+dns_answer(unsigned char *q, size_t len)
+{
+	static const unsigned char	a[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0,
+					    60, 0, 4 };
+	static const unsigned char	aaaa[] = { 0xc0, 12, 0, 28, 0, 1, 0, 0,
+					    0, 60, 0, 16 };
+	static int			flips;
+	const char			*label = (const char *)q + 13;
+	const char			*ips[2] = { NULL, NULL };
+	struct in6_addr			v6;
+	size_t				at = 12;
+	int				i, type, n = 0;
+
+	while (at < len && q[at] != 0)
+		at += q[at] + 1u;
+	type = q[at + 2];
+	at += 5;
+	if (strncmp(label, "slow", 4) == 0)
+		return (0);
+	if (type == 28 && strncmp(label, "mapped", 6) == 0)
+		ips[0] = "::ffff:127.0.0.1";
+	else if (type == 1 && strncmp(label, "public", 6) == 0)
+		ips[0] = PUBLIC_IP;
+	else if (type == 1 && strncmp(label, "inside", 6) == 0)
+		ips[0] = "127.0.0.1";
+	else if (type == 1 && strncmp(label, "flip", 4) == 0)
+		ips[0] = flips++ % 2 == 0 ? PUBLIC_IP : "127.0.0.1";
+	else if (type == 1 && strncmp(label, "both", 4) == 0) {
+		ips[0] = "127.0.0.1";
+		ips[1] = PUBLIC_IP;
+	}
+	for (i = 0; i < 2 && ips[i] != NULL; i++, n++) {
+		CHECK_INT(inet_pton(type == 1 ? AF_INET : AF_INET6, ips[i],
+		    &v6), 1);
+		memcpy(q + at, type == 1 ? a : aaaa, sizeof(a));
+		memcpy(q + at + sizeof(a), &v6, type == 1 ? 4 : 16);
+		at += sizeof(a) + (type == 1 ? 4 : 16);
+	}
+	q[2] = 0x81;		/* an answer, recursion desired */
+	q[3] = 0x80;		/* and available, no error */
+	q[7] = (unsigned char)n;
+	q[9] = q[11] = 0;	/* no authority, no EDNS */
+	return (at);
+}
+
+static void
+dns_start(void)
+{
+	struct sockaddr_in	in = { .sin_family = AF_INET }, from;
+	socklen_t		len;
+	unsigned char		q[1024];
+	ssize_t			n;
+	size_t			size;
+	int			fd;
+
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	in.sin_port = htons(53);
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	CHECK_INT(bind(fd, (struct sockaddr *)&in, sizeof(in)), 0);
+	fflush(NULL);
+	if (fork() != 0) {
+		close(fd);
+		return;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		len = sizeof(from);
+		n = recvfrom(fd, q, 512, 0, (struct sockaddr *)&from, &len);
+		if (n < 18)
+			continue;
+		size = dns_answer(q, (size_t)n);
+		if (size > 0)
+			sendto(fd, q, size, 0, (struct sockaddr *)&from, len);
+	}
+}
+
+static void
+interface(int fd, const char *name, const char *ip)
+{
+	struct ifreq		ifr = { 0 };
+	struct sockaddr_in	in = { .sin_family = AF_INET };
+
+	snprintf(ifr.ifr_name, sizeof(ifr.ifr_name), "%s", name);
+	CHECK_INT(inet_pton(AF_INET, ip, &in.sin_addr), 1);
+	memcpy(&ifr.ifr_addr, &in, sizeof(in));
+	CHECK_INT(ioctl(fd, SIOCSIFADDR, &ifr), 0);
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	CHECK_INT(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+}
+
+/* A network of our own, with a public address in it and a name server. */
+static void
+own_network(void)
+{
+	int	fd;
+
+	if (geteuid() != 0)
+		unit_skip("only root can have a network of its own");
+	if (unshare(CLONE_NEWNET | CLONE_NEWNS) == -1)
+		unit_skip("no network namespaces here");
+	CHECK_INT(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
+	fd = open("resolv.conf", O_CREAT | O_WRONLY, 0644);
+	CHECK(fd != -1 && write(fd, "nameserver 127.0.0.1\n", 21) == 21);
+	CHECK_INT(fchmod(fd, 0644), 0);
+	close(fd);
+	if (mount("resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) == -1)
+		unit_skip("/etc/resolv.conf cannot be mounted over");
+	fd = socket(AF_INET, SOCK_DGRAM, 0);
+	interface(fd, "lo", "127.0.0.1");
+	interface(fd, "lo:1", PUBLIC_IP);
+	close(fd);
+	dns_start();
+	good_ip = PUBLIC_IP;
+	bad_ip = "127.0.0.1";
+}
+
+/* No list at all: what is public is fetched, whatever else a name is tried. */
+void
+test_fetch_names(void)
+{
+	static const struct {
+		const char	*url;
+		int		 code;
+		const char	*why;
+	} rows[] = {
+		{ "http://public.test:%P/ok", UFOP_OK, "" },
+		{ "http://PUBLIC2.test.:%P/ok", UFOP_OK, "" },
+		{ "http://both.test:%P/ok", UFOP_OK, "" },
+		{ "http://inside.test:%P/ok", UFOP_BAD_SOURCE,
+		    "'inside.test' at 127.0.0.1" },
+		{ "http://mapped.test:%P/ok", UFOP_BAD_SOURCE,
+		    "at ::ffff:127.0.0.1" },
+		{ "http://public.test:%P/to?http://inside.test:%P/ok",
+		    UFOP_BAD_SOURCE, "127.0.0.1" },
+		{ "http://public.test:%P/to?http://public.test:%P/ok",
+		    UFOP_OK, "" },
+		/* The same name server, another answer each time. */
+		{ "http://flip1.test:%P/ok", UFOP_OK, "" },
+		{ "http://flip2.test:%P/ok", UFOP_BAD_SOURCE, "127.0.0.1" },
+		{ "http://flip3.test:%P/ok", UFOP_OK, "" },
+		{ "http://flip4.test:%P/ok", UFOP_BAD_SOURCE, "127.0.0.1" },
+		{ "http://nothing.test:%P/ok", UFOP_BAD_SOURCE,
+		    "does not resolve" },
+	};
+	struct fetch_reply	reply;
+	size_t			i;
+
+	own_network();
+	start("", "");
+	for (i = 0; i < NITEMS(rows); i++) {
+		close(get(rows[i].url, &reply));
+		CHECK_MSG(reply.code == rows[i].code, "%s: code %d, %s",
+		    rows[i].url, reply.code, reply.msg);
+		CHECK_MSG(strstr(reply.msg, rows[i].why) != NULL,
+		    "%s: no '%s' in: %s", rows[i].url, rows[i].why, reply.msg);
+	}
+	CHECK_INT(hits->canary, 0);
+	stop();
+}
+
+/* A name server that says nothing holds up nobody else. */
+void
+test_fetch_slow_names(void)
+{
+	struct fetch_reply	reply;
+	char			url[64];
+	int64_t			begun;
+	int			i, fd = file_new();
+
+	own_network();
+	start("", "");
+	begun = clock_mono_ms();
+	for (i = 0; i < 3; i++) {
+		snprintf(url, sizeof(url), "http://slow%d.test/", i);
+		ask(1000 + (uint64_t)i, url, 300, fd);
+	}
+	close(get("http://public.test:%P/ok", &reply));
+	CHECK_MSG(reply.code == UFOP_OK, "%s", reply.msg);
+	for (i = 0; i < 3; i++) {
+		wait_reply(&reply);
+		CHECK(reply.id >= 1000);
+		CHECK_INT(reply.code, UFOP_TIMED_OUT);
+	}
+	/* Giving up did not wait for the resolver either. */
+	close(get("http://public.test:%P/ok", &reply));
+	CHECK_MSG(reply.code == UFOP_OK, "%s", reply.msg);
+	CHECK_MSG(clock_mono_ms() - begun < 2000, "after %lld ms",
+	    (long long)(clock_mono_ms() - begun));
+	stop();
+}
+
+/* Another resolv.conf: the process makes way for one that can read it. */
+void
+test_fetch_new_resolver(void)
+{
+	struct fetch_reply	reply;
+	struct ufop_err		err = { 0 };
+	int			fd, status;
+
+	own_network();
+	start("", "");
+	close(get("http://nothing.test/", &reply));
+	CHECK_INT(reply.code, UFOP_BAD_SOURCE);
+	fd = open("another", O_CREAT | O_WRONLY, 0644);
+	CHECK(fd != -1);
+	close(fd);
+	CHECK_INT(mount("another", "/etc/resolv.conf", NULL, MS_BIND, NULL),
+	    0);
+	ask(1, "http://nothing.test/", 10000, fd = file_new());
+	CHECK(readable(sock, 20000));
+	CHECK_INT(fetch_recv(sock, &reply, &err), -1);
+	CHECK_INT(waitpid(fetch_pid, &status, 0), fetch_pid);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) != 0);
 }

@@ -31,6 +31,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <seccomp.h>
+
 #include "sandbox.h"
 #include "unit.h"
 
@@ -741,6 +743,77 @@ test_sandbox_net_namespace(void)
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 3)
 		unit_skip("no user namespaces here");
 	CHECK_INT(status, 0);
+}
+
+/* ---- without Landlock ------------------------------------------------ */
+
+/* As on a kernel that has none. */
+static void
+no_landlock(void)
+{
+	scmp_filter_ctx	ctx = seccomp_init(SCMP_ACT_ALLOW);
+
+	CHECK(ctx != NULL);
+	CHECK_INT(seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS),
+	    SCMP_SYS(landlock_create_ruleset), 0), 0);
+	CHECK_INT(seccomp_load(ctx), 0);
+	seccomp_release(ctx);
+}
+
+/* Another user holds the files: its own may be written, no one else's. */
+static void
+bare_other_user(void)
+{
+	int	fd;
+
+	CHECK((fd = open("file", O_CREAT | O_RDWR, 0600)) != -1);
+	close(fd);
+	REFUSED(open("/etc/shadow", O_RDONLY), EACCES);
+	REFUSED(open("../new", O_CREAT | O_WRONLY, 0600), EACCES);
+	REFUSED(socket(AF_INET, SOCK_STREAM, 0), EPERM);
+}
+
+/* Nothing else does: no file at all. */
+static void
+bare_same_user(void)
+{
+	REFUSED(open("/etc/passwd", O_RDONLY), EPERM);
+	REFUSED(open("file", O_CREAT | O_RDWR, 0600), EPERM);
+	REFUSED(mkdir("sub", 0700), EPERM);
+	REFUSED(unlink("../outside"), EPERM);
+	REFUSED(rename("../outside", "x"), EPERM);
+}
+
+static void
+bare_fetch(void)
+{
+	int	fd;
+
+	CHECK((fd = open("/etc/passwd", O_RDONLY)) != -1);
+	close(fd);
+	CHECK(open("../outside", O_WRONLY) == -1);
+	CHECK(open("../outside", O_RDWR) == -1);
+	CHECK(open("../outside", O_RDONLY | O_TRUNC) == -1);
+	CHECK(open("file", O_RDONLY | O_CREAT, 0600) == -1);
+}
+
+void
+test_sandbox_without_landlock(void)
+{
+	struct sandbox_conf	conf = conf_make(SANDBOX_CPU);
+	char			text[256];
+
+	no_landlock();
+	sandbox_describe(&conf, text, sizeof(text));
+	CHECK_MSG(strstr(text, "landlock (") != NULL, "%s", text);
+	if (geteuid() == 0)
+		child(&conf, bare_other_user);
+	conf.user = NULL;
+	child(&conf, bare_same_user);
+	conf.profile = SANDBOX_FETCH;
+	child(&conf, bare_fetch);
+	conf.profile = SANDBOX_NET;
+	killed(&conf, do_setns);
 }
 
 /* ---- the description ------------------------------------------------- */
