@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* What the tests of pictures share: making them, and looking at them. */
+#ifndef TESTS_UNIT_IMAGES_KIT_H
+#define TESTS_UNIT_IMAGES_KIT_H
+
+#include "pipeline.h"
+
+extern const struct limits kit_limits;		/* the settings' defaults */
+
+/* An image of reproducible noise, soft enough for JPEG to carry. */
+void	 kit_noise(struct image *, enum image_model, bool alpha, int w, int h);
+/* One colour. */
+void	 kit_flat(struct image *, int w, int h, const unsigned char rgb[3]);
+/* Four quarters: red, green, blue, white; row by row. */
+void	 kit_quarters(struct image *, int w, int h);
+/* "red", "green", "blue", "white" or "?" of the pixel at x, y. */
+const char *kit_colour(const struct image *, int x, int y);
+
+/* Encode, or fail the test. */
+struct bytes kit_encode(const struct codec *, const struct image *,
+	    int quality, int orient);
+/* Decode whole at 1:1 to RGB or GREY, or fail the test. */
+void	 kit_decode(struct image *, const void *, size_t);
+/* 0, or the error's code. */
+int	 kit_try_decode(const void *, size_t);
+
+/* Run a cmd like "thumbnail/w/20" and decode its result; err's code or 0. */
+int	 kit_run(const char *cmd, const void *, size_t, struct image *,
+	    struct picture_file *, struct ufop_err *);
+
+/* Mean squared difference to PSNR in dB; sizes and models must agree. */
+double	 kit_psnr(const struct image *, const struct image *);
+
+#endif

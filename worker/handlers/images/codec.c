@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of file formats. */
+#include "codec.h"
+
+/* TGA has no magic number, so it is asked last. */
+static const struct codec *const codecs[] = {
+	&codec_jpeg, &codec_png, &codec_gif, &codec_bmp, &codec_psd, &codec_pnm,
+	&codec_tga
+};
+#define NCODECS	(sizeof(codecs) / sizeof(codecs[0]))
+
+/* Formats we know by sight and cannot read, for a better sentence. */
+static const struct {
+	const char	*name;
+	size_t		 at;
+	const char	*magic;
+} others[] = {
+	{ "WebP", 8, "WEBP" }, { "AVIF", 4, "ftypavif" },
+	{ "HEIF", 4, "ftypheic" }, { "HEIF", 4, "ftypmif1" },
+	{ "TIFF", 0, "II*" }, { "TIFF", 0, "MM" }, { "PDF", 0, "%PDF-" },
+	{ "SVG", 0, "<svg" }, { "JPEG XL", 4, "JXL " },
+	{ "JPEG 2000", 4, "jP  " },
+};
+
+int
+codec_probe(struct image_info *info, const unsigned char *p, size_t len,
+    struct ufop_err *err)
+{
+	*info = (struct image_info){ .orient = 1, .frames = 1 };
+	for (size_t i = 0; i < NCODECS; i++)
+		if (codecs[i]->match(p, len)) {
+			info->codec = codecs[i];
+			return (codecs[i]->probe(info, p, len, err));
+		}
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		size_t n = strlen(others[i].magic);
+
+		if (len >= others[i].at + n &&
+		    memcmp(p + others[i].at, others[i].magic, n) == 0)
+			return (image_err(err, UFOP_BAD_MEDIA, "this build does "
+			    "not read %s; send a JPEG, PNG, GIF, BMP, PSD, PNM "
+			    "or TGA", others[i].name));
+	}
+	return (image_err(err, UFOP_BAD_MEDIA, "the bytes are no picture in a "
+	    "known format; send a JPEG, PNG, GIF, BMP, PSD, PNM or TGA"));
+}
+
+const struct codec *
+codec_by_name(const char *name, size_t len)
+{
+	for (size_t i = 0; i < NCODECS; i++) {
+		const struct codec *c = codecs[i];
+
+		if (c->encode == NULL)
+			continue;
+		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0)
+			return (c);
+		if (c->alias != NULL && strlen(c->alias) == len &&
+		    memcmp(c->alias, name, len) == 0)
+			return (c);
+	}
+	return (NULL);
+}
+
+const char *
+codec_writable(void)
+{
+	static char text[128];
+	size_t n = 0;
+
+	for (size_t i = 0; i < NCODECS && text[0] == '\0'; i++)
+		if (codecs[i]->encode != NULL)
+			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
+			    n > 0 ? ", " : "", codecs[i]->alias != NULL ?
+			    codecs[i]->alias : codecs[i]->name);
+	return (text);
+}

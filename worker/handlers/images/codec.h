@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * File formats.  One table row each; the bytes themselves say which one, never
+ * a name or a header.
+ */
+#ifndef IMAGES_CODEC_H
+#define IMAGES_CODEC_H
+
+#include "image.h"
+
+struct codec;
+
+/* What the head of a file says, before anything is decoded. */
+struct image_info {
+	const struct codec *codec;
+	int		 w, h;		/* as stored, before orientation */
+	int		 orient;	/* EXIF, 1 to 8 */
+	int		 frames;	/* at least 1 */
+	bool		 animated;	/* the format can hold frames */
+	int		 quality;	/* JPEG: estimate, 1 to 100; else 0 */
+	char		 color[16];	/* imageInfo's colorModel: "ycbcr" */
+};
+
+/* What the caller will do with the pixels; a decoder may use it or not. */
+struct decode_hints {
+	struct rect	 region;	/* all that is looked at, stored pixels */
+	double		 shrink;	/* the result has this much fewer a side */
+	bool		 resized;	/* pixels will be resampled anyway */
+	bool		 ycc;		/* Y, Cb, Cr are as good as R, G, B */
+	bool		 ignore_error;	/* what can be read of a broken file */
+};
+
+/* What a decoder found worth telling. */
+struct decode_notes {
+	int		 shrink;	/* 4: decoded at 1/4 of the sides */
+};
+
+struct encode_opts {
+	int		 quality;	/* 1 to 100 */
+	bool		 interlace;	/* progressive JPEG, interlaced PNG */
+	int		 orient;	/* to be written into the file, 1: nothing */
+};
+
+/* An encoded file: malloc()ed, free() it. */
+struct bytes {
+	unsigned char	*p;
+	size_t		 len;
+};
+
+struct codec {
+	const char	*name;		/* "jpeg" */
+	const char	*alias;		/* "jpg", or NULL */
+	const char	*type;		/* media type */
+	/* What encode() takes; whatever else is there is converted before. */
+	bool		 takes_alpha, takes_ycc, takes_grey;
+	int		 max_side;	/* of what encode() writes */
+	bool		(*match)(const unsigned char *, size_t);
+	/*
+	 * Fill info (zeroed by the caller) from the header alone, allocating
+	 * nothing that depends on the picture's size.
+	 */
+	int		(*probe)(struct image_info *, const unsigned char *, size_t,
+			    struct ufop_err *);
+	/*
+	 * Pixels, at least those in hints.region, at 1:1 or shrunk by no more
+	 * than hints.shrink / 2.  UFOP_BAD_MEDIA when bytes are damaged or
+	 * missing.
+	 */
+	int		(*decode)(struct image *, const struct image_info *,
+			    const unsigned char *, size_t,
+			    const struct decode_hints *, struct decode_notes *,
+			    struct ufop_err *);
+	/* NULL when this format is only read. */
+	int		(*encode)(struct bytes *, const struct image *,
+			    const struct encode_opts *, struct ufop_err *);
+};
+
+extern const struct codec codec_jpeg, codec_png, codec_gif, codec_bmp,
+    codec_psd, codec_pnm, codec_tga;
+
+/*
+ * Which format the bytes are, and what their header says.  UFOP_BAD_MEDIA
+ * when no decoder takes them or the header is damaged.
+ */
+int	 codec_probe(struct image_info *, const unsigned char *, size_t,
+	    struct ufop_err *);
+
+/*
+ * The codec that writes a format by its name or alias ("jpg"), NULL when there
+ * is none.
+ */
+const struct codec *codec_by_name(const char *name, size_t len);
+
+/* "jpg, png, bmp, tga": for messages; static. */
+const char *codec_writable(void);
+
+#endif

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/* One picture on its way from file to file; see picture.h. */
+#include "picture.h"
+
+#include "resize.h"
+
+#include <math.h>
+
+#define QUALITY		75	/* imageView2's default */
+#define LOBES		3	/* reach of the kernel, in target pixels */
+
+static int64_t
+now_us(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ((int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000);
+}
+
+int
+picture_open(struct picture *p, const struct limits *limits,
+    const unsigned char *data, size_t len, struct ufop_err *err)
+{
+	const struct image_info *in = &p->info;
+	int64_t start = now_us();
+
+	*p = (struct picture){ .limits = limits, .data = data, .len = len };
+	if (len == 0)
+		return (image_err(err, UFOP_BAD_INPUT, "the request has no "
+		    "body; send the picture as body, or name it by url="));
+	if (codec_probe(&p->info, data, len, err) == -1)
+		return (-1);
+	if (in->w > limits->max_side || in->h > limits->max_side)
+		return (image_err(err, UFOP_TOO_BIG, "the picture is %dx%d; a "
+		    "side may have at most %d pixels", in->w, in->h,
+		    limits->max_side));
+	if ((int64_t)in->w * in->h > limits->max_pixels)
+		return (image_err(err, UFOP_TOO_BIG, "the picture is %dx%d; at "
+		    "most %lld pixels are taken", in->w, in->h,
+		    (long long)limits->max_pixels));
+	p->w = in->w;
+	p->h = in->h;
+	p->orient = 1;
+	p->view = p->bounds = (struct rect){ 0, 0, in->w, in->h };
+	p->times.probe_us = now_us() - start;
+	return (0);
+}
+
+void
+picture_release(struct picture *p)
+{
+	image_release(&p->image);
+}
+
+static bool
+exchanges_sides(int orient)
+{
+	return (orient >= 5);
+}
+
+void
+picture_auto_orient(struct picture *p)
+{
+	int o = p->info.orient;
+
+	/* Only as stored: a second time, or after a cut, means nothing new. */
+	if (p->orient != 1 || p->decoded)
+		return;
+	p->orient = o;
+	p->info.orient = 1;
+	if (exchanges_sides(o)) {
+		int w = p->w;
+
+		p->w = p->h;
+		p->h = w;
+	}
+}
+
+/*
+ * Where on the stored picture (0 to 1 in both directions) a point of the
+ * picture as seen lies.
+ */
+static void
+to_stored(int orient, double u, double v, double *s, double *t)
+{
+	bool swap = orient >= 5;
+	bool flip_s = orient == 2 || orient == 3 || orient == 7 || orient == 8;
+	bool flip_t = orient == 3 || orient == 4 || orient == 6 || orient == 7;
+
+	*s = swap ? v : u;
+	*t = swap ? u : v;
+	if (flip_s)
+		*s = 1 - *s;
+	if (flip_t)
+		*t = 1 - *t;
+}
+
+/* Pixels seen per stored one, the larger of both directions. */
+static double
+magnification(const struct picture *p)
+{
+	bool swap = exchanges_sides(p->orient);
+	double kx = (swap ? p->h : p->w) / p->view.w;
+	double ky = (swap ? p->w : p->h) / p->view.h;
+
+	return (kx > ky ? kx : ky);
+}
+
+static bool
+is_resized(const struct picture *p)
+{
+	bool swap = exchanges_sides(p->orient);
+
+	return (fabs(p->view.w - (swap ? p->h : p->w)) > 1e-6 ||
+	    fabs(p->view.h - (swap ? p->w : p->h)) > 1e-6);
+}
+
+int
+picture_resize(struct picture *p, const struct geometry *g,
+    struct ufop_err *err)
+{
+	int w, h;
+
+	geometry_apply(g, p->w, p->h, &w, &h);
+	if (w == p->w && h == p->h)
+		return (0);
+	if (w > p->limits->max_output_side || h > p->limits->max_output_side ||
+	    (int64_t)w * h > p->limits->max_output_pixels)
+		return (image_err(err, UFOP_TOO_BIG, "the result would be "
+		    "%dx%d; at most %d pixels a side and %lld in all are made",
+		    w, h, p->limits->max_output_side,
+		    (long long)p->limits->max_output_pixels));
+	/*
+	 * Small and large again is asked for by who wants it blurred: what the
+	 * first step drops must be gone.
+	 */
+	if (magnification(p) < 1 && (w > p->w || h > p->h) &&
+	    picture_pixels(p, true, false, err) == -1)
+		return (-1);
+	p->w = w;
+	p->h = h;
+	return (0);
+}
+
+int
+picture_crop(struct picture *p, const struct crop *c, struct ufop_err *err)
+{
+	int x, y, w, h;
+	double s0, t0, s1, t1;
+	struct rect v;
+
+	if (geometry_crop(c, p->w, p->h, &x, &y, &w, &h) == -1)
+		return (image_err(err, UFOP_BAD_INPUT, "the part to be cut out "
+		    "lies outside the picture, which is %dx%d here", p->w,
+		    p->h));
+	to_stored(p->orient, (double)x / p->w, (double)y / p->h, &s0, &t0);
+	to_stored(p->orient, (double)(x + w) / p->w, (double)(y + h) / p->h,
+	    &s1, &t1);
+	v.x = p->view.x + p->view.w * fmin(s0, s1);
+	v.y = p->view.y + p->view.h * fmin(t0, t1);
+	v.w = p->view.w * fabs(s1 - s0);
+	v.h = p->view.h * fabs(t1 - t0);
+	if (!is_resized(p)) {
+		/* Whole pixels: no trace of the divisions, nothing from outside. */
+		v = (struct rect){ rint(v.x), rint(v.y), rint(v.w), rint(v.h) };
+		p->bounds = v;
+	}
+	p->view = v;
+	p->w = w;
+	p->h = h;
+	return (0);
+}
+
+/* ---- pixels ---------------------------------------------------------- */
+
+static int
+decode(struct picture *p, bool ycc, struct ufop_err *err)
+{
+	double k = magnification(p), reach = LOBES / (k < 1 ? k : 1) + 1;
+	struct rect r = p->view, b = p->bounds;
+	struct decode_hints hints = {
+		.shrink = 1 / k, .resized = is_resized(p), .ycc = ycc,
+		.ignore_error = p->ignore_error
+	};
+	struct decode_notes notes = { .shrink = 1 };
+	int64_t start = now_us();
+	double x1 = fmin(r.x + r.w + reach, b.x + b.w);
+	double y1 = fmin(r.y + r.h + reach, b.y + b.h);
+
+	r.x = fmax(floor(r.x - reach), b.x);
+	r.y = fmax(floor(r.y - reach), b.y);
+	r.w = fmin(ceil(x1), b.x + b.w) - r.x;
+	r.h = fmin(ceil(y1), b.y + b.h) - r.y;
+	hints.region = r;
+	if (p->info.codec->decode(&p->image, &p->info, p->data, p->len, &hints,
+	    &notes, err) == -1)
+		return (-1);
+	p->decoded = true;
+	p->times.shrink = notes.shrink;
+	p->times.decode_us += now_us() - start;
+	return (0);
+}
+
+/* The view and its bounds in the samples of one plane. */
+static struct resize_view
+plane_view(const struct picture *p, const struct plane *pl)
+{
+	const struct rect *b = &p->bounds;
+	struct resize_view v = {
+		.x = (p->view.x - pl->x0) / pl->sx,
+		.y = (p->view.y - pl->y0) / pl->sy,
+		.w = p->view.w / pl->sx, .h = p->view.h / pl->sy,
+	};
+	double x0 = floor((b->x - pl->x0) / pl->sx + 1e-6);
+	double y0 = floor((b->y - pl->y0) / pl->sy + 1e-6);
+	double x1 = ceil((b->x + b->w - pl->x0) / pl->sx - 1e-6);
+	double y1 = ceil((b->y + b->h - pl->y0) / pl->sy - 1e-6);
+
+	v.bx0 = x0 < 0 ? 0 : x0 > pl->w - 1 ? pl->w - 1 : (int)x0;
+	v.by0 = y0 < 0 ? 0 : y0 > pl->h - 1 ? pl->h - 1 : (int)y0;
+	v.bx1 = x1 > pl->w ? pl->w : x1 <= v.bx0 ? v.bx0 + 1 : (int)x1;
+	v.by1 = y1 > pl->h ? pl->h : y1 <= v.by0 ? v.by0 + 1 : (int)y1;
+	return (v);
+}
+
+/*
+ * Chroma of half the size stands for two columns of the result; when their
+ * number is odd, the last one reaches past the edge.
+ */
+static void
+stretch(struct resize_view *v, int full_w, int w, int full_h, int h)
+{
+	if (w < full_w)
+		v->w *= 2.0 * w / full_w;
+	if (h < full_h)
+		v->h *= 2.0 * h / full_h;
+}
+
+static int
+resample(struct picture *p, bool half, struct ufop_err *err)
+{
+	struct image *im = &p->image, out;
+	bool swap = exchanges_sides(p->orient), copy = true;
+	int w = swap ? p->h : p->w, h = swap ? p->w : p->h;
+	int cw = half ? (w + 1) / 2 : w, ch = half ? (h + 1) / 2 : h;
+	struct resize_view v[3];
+
+	for (int i = 0; i < im->nplanes; i++) {
+		v[i] = plane_view(p, &im->plane[i]);
+		if (i > 0)
+			stretch(&v[i], w, cw, h, ch);
+		if (!resize_is_copy(&v[i], i > 0 ? cw : w, i > 0 ? ch : h))
+			copy = false;
+	}
+	if (copy) {
+		/* The part that is seen, where it lies. */
+		for (int i = 0; i < im->nplanes; i++) {
+			struct plane *pl = &im->plane[i];
+
+			pl->p += (size_t)rint(v[i].y) * pl->stride +
+			    (size_t)rint(v[i].x) * (size_t)pl->n;
+			pl->w = i > 0 ? cw : w;
+			pl->h = i > 0 ? ch : h;
+		}
+		return (0);
+	}
+	if (image_drop_opaque(im, err) == -1)
+		return (-1);
+	image_premultiply(im);
+	if ((im->nplanes == 3 ? image_init_planar(&out, w, h, cw, ch, err) :
+	    image_init(&out, im->model, im->alpha, w, h, err)) == -1)
+		return (-1);
+	for (int i = 0; i < im->nplanes; i++)
+		if (resize_plane(&out.plane[i], &im->plane[i], &v[i], im->alpha,
+		    err) == -1) {
+			image_release(&out);
+			return (-1);
+		}
+	image_release(im);
+	*im = out;
+	return (0);
+}
+
+int
+picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
+{
+	int64_t start;
+
+	if (!p->decoded && decode(p, ycc, err) == -1)
+		return (-1);
+	start = now_us();
+	if (resample(p, half, err) == -1 ||
+	    image_orient(&p->image, p->orient, err) == -1)
+		return (-1);
+	if (!ycc && image_to_rgb(&p->image, err) == -1)
+		return (-1);
+	p->orient = 1;
+	p->view = p->bounds = (struct rect){ 0, 0, p->w, p->h };
+	for (int i = 0; i < p->image.nplanes; i++) {
+		struct plane *pl = &p->image.plane[i];
+
+		pl->x0 = pl->y0 = 0;
+		pl->sx = i > 0 && half ? 2 : 1;
+		pl->sy = i > 0 && half ? 2 : 1;
+	}
+	p->times.resize_us += now_us() - start;
+	return (0);
+}
+
+int
+picture_write(struct picture *p, const struct codec *codec,
+    const struct encode_opts *wanted, struct picture_file *out,
+    struct ufop_err *err)
+{
+	static const unsigned char white[3] = { 255, 255, 255 };
+	struct encode_opts opts = *wanted;
+	struct image *im = &p->image;
+	int64_t start;
+	bool ycc;
+
+	if (codec == NULL)
+		codec = p->info.codec->encode != NULL ? p->info.codec :
+		    &codec_png;
+	if (p->w > p->limits->max_output_side ||
+	    p->h > p->limits->max_output_side || p->w > codec->max_side ||
+	    p->h > codec->max_side ||
+	    (int64_t)p->w * p->h > p->limits->max_output_pixels)
+		return (image_err(err, UFOP_TOO_BIG, "the result would be "
+		    "%dx%d; at most %d pixels a side and %lld in all are "
+		    "written; ask for a smaller one", p->w, p->h,
+		    p->limits->max_output_side < codec->max_side ?
+		    p->limits->max_output_side : codec->max_side,
+		    (long long)p->limits->max_output_pixels));
+	if (opts.quality == 0)
+		opts.quality = QUALITY;
+	ycc = codec->takes_ycc;
+	if (picture_pixels(p, ycc, ycc && opts.quality < 90, err) == -1)
+		return (-1);
+	start = now_us();
+	if (!codec->takes_alpha && image_flatten(im, white, err) == -1)
+		return (-1);
+	if ((!ycc || im->model == IMAGE_CMYK) && image_to_rgb(im, err) == -1)
+		return (-1);
+	if (!codec->takes_grey && image_to_rgb3(im, err) == -1)
+		return (-1);
+	if (codec->encode(&out->bytes, im, &opts, err) == -1)
+		return (-1);
+	out->codec = codec;
+	out->w = p->w;
+	out->h = p->h;
+	p->times.encode_us += now_us() - start;
+	return (0);
+}

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One picture on its way from file to file.
+ *
+ * Turning, cutting and resizing do not touch pixels: they change what part of
+ * the stored picture is to be seen, which way up, and at what size.  Only when
+ * pixels are needed is the file decoded, no more of it and no larger than that
+ * asks for, and all of it done in one pass of the resampling kernel.
+ */
+#ifndef IMAGES_PICTURE_H
+#define IMAGES_PICTURE_H
+
+#include "codec.h"
+#include "geometry.h"
+
+/* The service's settings; all checked before anything is allocated. */
+struct limits {
+	int64_t		 max_pixels;		/* of the source */
+	int		 max_side;		/* of the source */
+	int64_t		 max_output_pixels;
+	int		 max_output_side;
+};
+
+/* How long each stage took, and how. */
+struct picture_times {
+	int64_t		 probe_us, decode_us, resize_us, encode_us;
+	int		 shrink;	/* 4: decoded at 1/4 of the sides; 0: not */
+};
+
+struct picture {
+	const struct limits	*limits;
+	const unsigned char	*data;
+	size_t			 len;
+	bool			 ignore_error;
+	struct image_info	 info;
+	int			 w, h;		/* as seen now, pixels */
+	/* The rest is picture.c's own. */
+	int			 orient;	/* how stored pixels must be turned */
+	struct rect		 view;		/* what is seen of the stored ones */
+	struct rect		 bounds;	/* what may be mixed in around it */
+	bool			 decoded;
+	struct image		 image;		/* once decoded */
+	struct picture_times	 times;
+};
+
+/* The result of picture_write(); free(p). */
+struct picture_file {
+	struct bytes		 bytes;
+	const struct codec	*codec;
+	int			 w, h;
+};
+
+/*
+ * Read the header.  data must outlive the picture.  UFOP_BAD_INPUT (no bytes
+ * at all), UFOP_BAD_MEDIA (no decoder takes them) or UFOP_TOO_BIG (sides or
+ * pixels over a limit).  picture_release() frees, also after a failure.
+ */
+int	 picture_open(struct picture *, const struct limits *,
+	    const unsigned char *data, size_t len, struct ufop_err *);
+void	 picture_release(struct picture *);
+
+/* Turn it as its EXIF says (once). */
+void	 picture_auto_orient(struct picture *);
+
+/* UFOP_TOO_BIG when the result is over the limits on output. */
+int	 picture_resize(struct picture *, const struct geometry *,
+	    struct ufop_err *);
+/* UFOP_BAD_INPUT when the part lies outside the picture. */
+int	 picture_crop(struct picture *, const struct crop *, struct ufop_err *);
+
+/*
+ * Make p->image what is seen: exact size, no view, orientation 1; YCC planes
+ * may remain when ycc is true, with chroma halved when half is.
+ */
+int	 picture_pixels(struct picture *, bool ycc, bool half,
+	    struct ufop_err *);
+
+/*
+ * Encode as codec (NULL: as the source was, or as PNG when that is only read).
+ * quality 0 is the default, 75.
+ */
+int	 picture_write(struct picture *, const struct codec *,
+	    const struct encode_opts *, struct picture_file *,
+	    struct ufop_err *);
+
+#endif

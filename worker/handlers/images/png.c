@@ -1,0 +1,600 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * PNG, read and written here around libdeflate.
+ *
+ * libpng with zlib inflates row by row; libdeflate inflates the whole stream at
+ * once and about twice as fast, and verifies its Adler-32.  The size of the
+ * inflated stream is known from the header, so a bomb has no room to grow:
+ * what does not fit exactly is damaged.  All chunk CRCs are verified.
+ */
+#include "codec.h"
+#include "exif.h"
+
+#include <libdeflate.h>
+
+#define SIGNATURE	"\x89PNG\r\n\x1a\n"
+#define SIGNATURE_LEN	8
+#define LEVEL		6	/* beyond, time doubles for 1 % */
+
+enum color_type {
+	PNG_GREY = 0, PNG_RGB = 2, PNG_PALETTE = 3, PNG_GREY_ALPHA = 4,
+	PNG_RGB_ALPHA = 6
+};
+
+/* One file, taken apart. */
+struct png {
+	uint32_t		 w, h;
+	int			 depth;		/* bits of a sample */
+	int			 color;		/* enum color_type */
+	int			 samples;	/* of a pixel in the file */
+	bool			 interlaced;
+	unsigned char		 palette[256][4];
+	int			 ncolors;
+	bool			 trns;		/* tRNS is there */
+	unsigned		 key[3];	/* its colour, not of palettes */
+	int			 frames;	/* acTL */
+	int			 orient;	/* eXIf */
+	/* IDAT: inside the file when it is one chunk, else joined. */
+	const unsigned char	*idat;
+	size_t			 idat_len;
+	unsigned char		*joined;
+};
+
+static uint32_t
+be32(const unsigned char *p)
+{
+	return ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
+	    (uint32_t)p[2] << 8 | p[3]);
+}
+
+static unsigned
+be16(const unsigned char *p)
+{
+	return ((unsigned)p[0] << 8 | p[1]);
+}
+
+static int
+bad(struct ufop_err *err, const char *why)
+{
+	return (image_err(err, UFOP_BAD_MEDIA, "the PNG is damaged or cut short "
+	    "(%s); send a whole file", why));
+}
+
+static bool
+match(const unsigned char *p, size_t len)
+{
+	return (len >= SIGNATURE_LEN && memcmp(p, SIGNATURE, SIGNATURE_LEN) == 0);
+}
+
+/* ---- chunks ---------------------------------------------------------- */
+
+static int
+read_header(struct png *png, const unsigned char *p, struct ufop_err *err)
+{
+	static const unsigned char samples[7] = { 1, 0, 3, 1, 2, 0, 4 };
+	int depth = p[8], color = p[9];
+
+	png->w = be32(p);
+	png->h = be32(p + 4);
+	png->depth = depth;
+	png->color = color;
+	png->interlaced = p[12] == 1;
+	if (png->w == 0 || png->h == 0 || png->w > INT32_MAX ||
+	    png->h > INT32_MAX)
+		return (bad(err, "no size"));
+	if (color > 6 || samples[color] == 0 || p[10] != 0 || p[11] != 0 ||
+	    p[12] > 1)
+		return (bad(err, "unknown colour type or method"));
+	png->samples = samples[color];
+	if (!(depth == 8 || (depth == 16 && color != PNG_PALETTE) ||
+	    ((color == PNG_GREY || color == PNG_PALETTE) &&
+	    (depth == 1 || depth == 2 || depth == 4))))
+		return (bad(err, "unknown bit depth"));
+	return (0);
+}
+
+static void
+read_trns(struct png *png, const unsigned char *p, size_t n)
+{
+	if (png->color == PNG_PALETTE) {
+		for (size_t i = 0; i < n && i < 256; i++)
+			png->palette[i][3] = p[i];
+		png->trns = true;
+	} else if (png->color == PNG_GREY && n >= 2) {
+		png->key[0] = be16(p);
+		png->trns = true;
+	} else if (png->color == PNG_RGB && n >= 6) {
+		for (int c = 0; c < 3; c++)
+			png->key[c] = be16(p + 2 * c);
+		png->trns = true;
+	}
+}
+
+/*
+ * Walk the chunks.  head_only stops at the first IDAT; else CRCs are verified
+ * and the file must be whole.
+ */
+static int
+read_chunks(struct png *png, const unsigned char *p, size_t len, bool head_only,
+    bool ignore_error, struct ufop_err *err)
+{
+	size_t at = SIGNATURE_LEN, idats = 0, total = 0, first = 0;
+
+	memset(png, 0, sizeof(*png));
+	png->frames = png->orient = 1;
+	for (int i = 0; i < 256; i++)
+		png->palette[i][3] = 255;
+	for (bool header = true;; header = false) {
+		const unsigned char *type, *data;
+		size_t n;
+
+		if (len - at < 12) {
+			if (ignore_error && total > 0)
+				break;
+			return (bad(err, "it ends early"));
+		}
+		n = be32(p + at);
+		type = p + at + 4;
+		data = p + at + 8;
+		if (n > len - at - 12)
+			return (bad(err, "it ends inside a chunk"));
+		if (header != (memcmp(type, "IHDR", 4) == 0) ||
+		    (header && n != 13))
+			return (bad(err, "no header"));
+		if (head_only && memcmp(type, "IDAT", 4) == 0)
+			return (0);
+		if (!ignore_error &&
+		    libdeflate_crc32(0, type, n + 4) != be32(data + n))
+			return (bad(err, "wrong checksum"));
+		if (header) {
+			if (read_header(png, data, err) == -1)
+				return (-1);
+		} else if (memcmp(type, "PLTE", 4) == 0) {
+			for (size_t i = 0; i < n / 3 && i < 256; i++)
+				memcpy(png->palette[i], data + 3 * i, 3);
+			png->ncolors = n / 3 < 256 ? (int)(n / 3) : 256;
+		} else if (memcmp(type, "tRNS", 4) == 0) {
+			read_trns(png, data, n);
+		} else if (memcmp(type, "acTL", 4) == 0 && n >= 8) {
+			uint32_t f = be32(data);
+
+			png->frames = f >= 1 && f <= 65535 ? (int)f : 1;
+		} else if (memcmp(type, "eXIf", 4) == 0) {
+			png->orient = exif_orientation(data, n);
+		} else if (memcmp(type, "IDAT", 4) == 0) {
+			if (idats++ == 0)
+				first = at;
+			total += n;
+		} else if (memcmp(type, "IEND", 4) == 0)
+			break;
+		at += n + 12;
+	}
+	if (idats == 0)
+		return (bad(err, "no pixels"));
+	if (png->color == PNG_PALETTE && png->ncolors == 0)
+		return (bad(err, "no palette"));
+	png->idat = p + first + 8;
+	png->idat_len = total;
+	if (idats == 1)
+		return (0);
+	if ((png->joined = image_malloc(total, err)) == NULL)
+		return (-1);
+	png->idat = png->joined;
+	for (size_t to = 0; to < total; first += be32(p + first) + 12)
+		if (memcmp(p + first + 4, "IDAT", 4) == 0) {
+			memcpy(png->joined + to, p + first + 8, be32(p + first));
+			to += be32(p + first);
+		}
+	return (0);
+}
+
+static int
+probe(struct image_info *info, const unsigned char *p, size_t len,
+    struct ufop_err *err)
+{
+	static const char *const color[] = {
+		[PNG_GREY] = "gray", [PNG_RGB] = "rgba",
+		[PNG_GREY_ALPHA] = "nrgba", [PNG_RGB_ALPHA] = "nrgba"
+	};
+	struct png png;
+
+	if (read_chunks(&png, p, len, true, false, err) == -1)
+		return (-1);
+	info->w = (int)png.w;
+	info->h = (int)png.h;
+	info->orient = png.orient;
+	if (png.color == PNG_PALETTE)
+		snprintf(info->color, sizeof(info->color), "palette%d",
+		    png.ncolors);
+	else
+		snprintf(info->color, sizeof(info->color), "%s%s",
+		    color[png.color], png.depth == 16 ? "64" : "");
+	return (0);
+}
+
+/* ---- rows ------------------------------------------------------------ */
+
+static inline unsigned char
+paeth(int a, int b, int c)
+{
+	int pa = abs(b - c), pb = abs(a - c), pc = abs(a + b - 2 * c);
+
+	return ((unsigned char)(pa <= pb && pa <= pc ? a : pb <= pc ? b : c));
+}
+
+/*
+ * Undo one row's filter in place.  up is the row above or NULL; n its bytes,
+ * bpp the bytes of a pixel (1 when it has less).  The pixel to the left is
+ * kept in variables: through memory, each byte would wait for a store.
+ */
+#define UNFILTER(name, bpp)						\
+static void								\
+name(int filter, unsigned char *r, const unsigned char *up, size_t n)	\
+{									\
+	unsigned char a[bpp] = { 0 }, c[bpp] = { 0 };			\
+									\
+	for (size_t i = 0; i + bpp <= n; i += bpp)			\
+		for (int k = 0; k < bpp; k++) {				\
+			int b = up[i + (size_t)k];			\
+			int add = filter == 1 ? a[k] : filter == 3 ?	\
+			    (a[k] + b) / 2 : paeth(a[k], b, c[k]);	\
+									\
+			a[k] = r[i + (size_t)k] = (unsigned char)	\
+			    (r[i + (size_t)k] + add);			\
+			c[k] = (unsigned char)b;			\
+		}							\
+}
+UNFILTER(unfilter1, 1)
+UNFILTER(unfilter2, 2)
+UNFILTER(unfilter3, 3)
+UNFILTER(unfilter4, 4)
+UNFILTER(unfilter6, 6)
+UNFILTER(unfilter8, 8)
+
+/*
+ * h rows of n bytes, each behind its filter's number; zero is a row of zeros
+ * above the first.
+ */
+static int
+unfilter(unsigned char *p, size_t h, size_t n, int bpp,
+    const unsigned char *zero, struct ufop_err *err)
+{
+	const unsigned char *up = zero;
+
+	for (size_t y = 0; y < h; y++, p += n + 1) {
+		unsigned char *r = p + 1;
+		int f = p[0];
+
+		if (f > 4)
+			return (bad(err, "unknown filter"));
+		if (f == 2)
+			for (size_t i = 0; i < n; i++)
+				r[i] = (unsigned char)(r[i] + up[i]);
+		else if (f != 0)
+			switch (bpp) {
+			case 1: unfilter1(f, r, up, n); break;
+			case 2: unfilter2(f, r, up, n); break;
+			case 3: unfilter3(f, r, up, n); break;
+			case 4: unfilter4(f, r, up, n); break;
+			case 6: unfilter6(f, r, up, n); break;
+			default: unfilter8(f, r, up, n); break;
+			}
+		up = r;
+	}
+	return (0);
+}
+
+/* Sample i of a row, as it is in the file. */
+static inline unsigned
+sample(const unsigned char *row, size_t i, int depth)
+{
+	if (depth == 8)
+		return (row[i]);
+	if (depth == 16)
+		return (be16(row + 2 * i));
+	return (row[i * (size_t)depth / 8] >>
+	    (8 - depth - (int)(i * (size_t)depth % 8)) & ((1u << depth) - 1));
+}
+
+/*
+ * One row to 8 bits a sample, palettes and transparent colours resolved.
+ * Pixels go to every step-th place of d.
+ */
+static int
+expand_row(const struct png *png, unsigned char *d, size_t step,
+    const unsigned char *row, size_t w, struct ufop_err *err)
+{
+	unsigned full = (1u << png->depth) - 1;
+	int colors = png->color == PNG_PALETTE ? 3 : png->samples;
+	size_t n = (size_t)png->samples;
+
+	for (size_t x = 0; x < w; x++, d += step) {
+		bool is_key = png->trns;
+
+		if (png->color == PNG_PALETTE) {
+			unsigned i = sample(row, x, png->depth);
+
+			if ((int)i >= png->ncolors)
+				return (bad(err, "a colour outside its palette"));
+			memcpy(d, png->palette[i], png->trns ? 4 : 3);
+			continue;
+		}
+		for (size_t c = 0; c < n; c++) {
+			unsigned v = sample(row, x * n + c, png->depth);
+
+			if (is_key && v != png->key[c])
+				is_key = false;
+			d[c] = (unsigned char)((v * 255 + full / 2) / full);
+		}
+		if (png->trns)
+			d[colors] = is_key ? 0 : 255;
+	}
+	return (0);
+}
+
+/* The seven passes of Adam7: first column and row, and the steps. */
+static const struct { uint32_t x, y, dx, dy; } adam7[7] = {
+	{ 0, 0, 8, 8 }, { 4, 0, 8, 8 }, { 0, 4, 4, 8 }, { 2, 0, 4, 4 },
+	{ 0, 2, 2, 4 }, { 1, 0, 2, 2 }, { 0, 1, 1, 2 }
+};
+
+static void
+pass_size(const struct png *png, int pass, size_t *w, size_t *h)
+{
+	*w = (png->w + adam7[pass].dx - 1 - adam7[pass].x) / adam7[pass].dx;
+	*h = (png->h + adam7[pass].dy - 1 - adam7[pass].y) / adam7[pass].dy;
+	if (*w == 0)
+		*h = 0;
+}
+
+static size_t
+row_bytes(const struct png *png, size_t w)
+{
+	return ((w * (size_t)png->samples * (size_t)png->depth + 7) / 8);
+}
+
+static int
+inflate(const struct png *png, unsigned char *raw, size_t size,
+    struct ufop_err *err)
+{
+	struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
+	enum libdeflate_result r;
+
+	if (z == NULL)
+		return (image_err(err, UFOP_TOO_BIG, "not enough memory"));
+	r = libdeflate_zlib_decompress(z, png->idat, png->idat_len, raw, size,
+	    NULL);
+	libdeflate_free_decompressor(z);
+	if (r == LIBDEFLATE_SHORT_OUTPUT)
+		return (bad(err, "pixels are missing"));
+	if (r == LIBDEFLATE_INSUFFICIENT_SPACE)
+		return (bad(err, "more pixels than the header says"));
+	if (r != LIBDEFLATE_SUCCESS)
+		return (bad(err, "its compressed pixels"));
+	return (0);
+}
+
+static int
+decode_png(struct png *png, struct image *im, unsigned char **raw,
+    struct ufop_err *err)
+{
+	bool alpha = png->trns || png->color == PNG_GREY_ALPHA ||
+	    png->color == PNG_RGB_ALPHA;
+	enum image_model model = png->color == PNG_GREY ||
+	    png->color == PNG_GREY_ALPHA ? IMAGE_GREY : IMAGE_RGB;
+	size_t n = row_bytes(png, png->w), size = 0;
+	int bpp = png->samples * png->depth < 8 ? 1 :
+	    png->samples * png->depth / 8;
+	unsigned char *zero, *at;
+
+	if (png->interlaced)
+		for (int i = 0; i < 7; i++) {
+			size_t pw, ph;
+
+			pass_size(png, i, &pw, &ph);
+			size += ph * (row_bytes(png, pw) + 1);
+		}
+	else
+		size = png->h * (n + 1);
+	/* A row of zeros stands in front, for the first row to look up to. */
+	if ((zero = *raw = image_malloc(n + size, err)) == NULL)
+		return (-1);
+	memset(zero, 0, n);
+	at = zero + n;
+	if (inflate(png, at, size, err) == -1)
+		return (-1);
+	if (!png->interlaced && unfilter(at, png->h, n, bpp, zero, err) == -1)
+		return (-1);
+	if (!png->interlaced && png->depth == 8 && !png->trns &&
+	    png->color != PNG_PALETTE) {
+		/* As we want it, but for the filters' bytes: no copy. */
+		*im = (struct image){ .model = model, .alpha = alpha,
+		    .nplanes = 1, .mem = zero };
+		im->plane[0] = (struct plane){ .p = at + 1, .w = (int)png->w,
+		    .h = (int)png->h, .n = png->samples, .stride = n + 1,
+		    .sx = 1, .sy = 1 };
+		*raw = NULL;
+		return (0);
+	}
+	if (image_init(im, model, alpha, (int)png->w, (int)png->h, err) == -1)
+		return (-1);
+	for (int i = 0; i < 7; i++) {
+		size_t px = (size_t)im->plane[0].n, pw, ph, pn;
+		uint32_t dx = 1, dy = 1, x0 = 0, y0 = 0;
+
+		pw = png->w;
+		ph = png->h;
+		if (png->interlaced) {
+			pass_size(png, i, &pw, &ph);
+			dx = adam7[i].dx;
+			dy = adam7[i].dy;
+			x0 = adam7[i].x;
+			y0 = adam7[i].y;
+		}
+		pn = row_bytes(png, pw);
+		if (png->interlaced && unfilter(at, ph, pn, bpp, zero, err) == -1)
+			return (-1);
+		for (size_t y = 0; y < ph; y++, at += pn + 1)
+			if (expand_row(png, im->plane[0].p + (y0 + y * dy) *
+			    im->plane[0].stride + x0 * px, dx * px, at + 1, pw,
+			    err) == -1)
+				return (-1);
+		if (!png->interlaced)
+			break;
+	}
+	return (0);
+}
+
+static int
+decode(struct image *im, const struct image_info *info, const unsigned char *p,
+    size_t len, const struct decode_hints *hints, struct decode_notes *notes,
+    struct ufop_err *err)
+{
+	struct png png;
+	unsigned char *raw = NULL;
+	int ret;
+
+	(void)info;
+	*im = (struct image){ 0 };
+	notes->shrink = 1;
+	ret = read_chunks(&png, p, len, false, hints->ignore_error, err);
+	if (ret == 0)
+		ret = decode_png(&png, im, &raw, err);
+	free(png.joined);
+	free(raw);
+	if (ret == -1)
+		image_release(im);
+	return (ret);
+}
+
+/* ---- writing --------------------------------------------------------- */
+
+static void
+put32(unsigned char *p, uint32_t v)
+{
+	p[0] = (unsigned char)(v >> 24);
+	p[1] = (unsigned char)(v >> 16);
+	p[2] = (unsigned char)(v >> 8);
+	p[3] = (unsigned char)v;
+}
+
+/* Close a chunk whose n data bytes lie at p + 8; returns what is behind it. */
+static unsigned char *
+put_chunk(unsigned char *p, const char *type, size_t n)
+{
+	put32(p, (uint32_t)n);
+	memcpy(p + 4, type, 4);
+	put32(p + 8 + n, libdeflate_crc32(0, p + 4, n + 4));
+	return (p + 12 + n);
+}
+
+/* Filter f of a row into out; returns the sum of the differences' sizes. */
+static unsigned long
+filter_row(int f, unsigned char *restrict out,
+    const unsigned char *restrict r, const unsigned char *restrict up,
+    size_t n, size_t bpp)
+{
+	unsigned long sum = 0;
+
+	for (size_t i = 0; i < bpp; i++)
+		out[i] = (unsigned char)(r[i] - (f == 2 || f == 4 ? up[i] :
+		    f == 3 ? up[i] / 2 : 0));
+	switch (f) {
+	case 0:
+		memcpy(out + bpp, r + bpp, n - bpp);
+		break;
+	case 1:
+		for (size_t i = bpp; i < n; i++)
+			out[i] = (unsigned char)(r[i] - r[i - bpp]);
+		break;
+	case 2:
+		for (size_t i = bpp; i < n; i++)
+			out[i] = (unsigned char)(r[i] - up[i]);
+		break;
+	case 3:
+		for (size_t i = bpp; i < n; i++)
+			out[i] = (unsigned char)(r[i] -
+			    (r[i - bpp] + up[i]) / 2);
+		break;
+	default:
+		for (size_t i = bpp; i < n; i++)
+			out[i] = (unsigned char)(r[i] - paeth(r[i - bpp], up[i],
+			    up[i - bpp]));
+		break;
+	}
+	for (size_t i = 0; i < n; i++)
+		sum += (unsigned)abs((signed char)out[i]);
+	return (sum);
+}
+
+static int
+encode(struct bytes *out, const struct image *im,
+    const struct encode_opts *opts, struct ufop_err *err)
+{
+	static const unsigned char color[5] = {
+		0, PNG_GREY, PNG_GREY_ALPHA, PNG_RGB, PNG_RGB_ALPHA
+	};
+	const struct plane *pl = &im->plane[0];
+	size_t bpp = (size_t)pl->n, n = (size_t)pl->w * bpp;
+	size_t h = (size_t)pl->h, room, size;
+	struct libdeflate_compressor *z = libdeflate_alloc_compressor(LEVEL);
+	unsigned char *raw = image_malloc((n + 1) * h, err);
+	unsigned char *two = image_malloc(3 * (n + 1), err), *p;
+	const unsigned char *up;
+
+	(void)opts;
+	if (z == NULL || raw == NULL || two == NULL) {
+		libdeflate_free_compressor(z);
+		free(raw);
+		free(two);
+		return (image_err(err, UFOP_TOO_BIG, "not enough memory to "
+		    "write the PNG; ask for a smaller one"));
+	}
+	up = memset(two + 2 * (n + 1), 0, n);
+	for (size_t y = 0; y < h; y++) {
+		const unsigned char *row = pl->p + y * pl->stride;
+		unsigned char *best = raw + y * (n + 1);
+		unsigned long least = 0;
+
+		/* The filter whose differences are smallest in sum compresses best. */
+		for (int f = 0; f <= 4; f++) {
+			unsigned char *try = f == 0 ? best : two;
+			unsigned long sum;
+
+			try[0] = (unsigned char)f;
+			sum = filter_row(f, try + 1, row, up, n, bpp);
+			if (f > 0 && sum < least)
+				memcpy(best, try, n + 1);
+			if (f == 0 || sum < least)
+				least = sum;
+		}
+		up = row;
+	}
+	free(two);
+	room = libdeflate_zlib_compress_bound(z, (n + 1) * h);
+	out->p = image_malloc(SIGNATURE_LEN + 25 + 12 + room + 12, err);
+	if (out->p == NULL) {
+		libdeflate_free_compressor(z);
+		free(raw);
+		return (-1);
+	}
+	memcpy(out->p, SIGNATURE, SIGNATURE_LEN);
+	p = out->p + SIGNATURE_LEN;
+	put32(p + 8, (uint32_t)pl->w);
+	put32(p + 12, (uint32_t)pl->h);
+	memcpy(p + 16, (unsigned char[]){ 8, color[bpp], 0, 0, 0 }, 5);
+	p = put_chunk(p, "IHDR", 13);
+	size = libdeflate_zlib_compress(z, raw, (n + 1) * h, p + 8, room);
+	libdeflate_free_compressor(z);
+	free(raw);
+	p = put_chunk(p, "IDAT", size);
+	p = put_chunk(p, "IEND", 0);
+	out->len = (size_t)(p - out->p);
+	return (0);
+}
+
+const struct codec codec_png = {
+	.name = "png", .type = "image/png",
+	.takes_alpha = true, .takes_grey = true, .max_side = 30000,
+	.match = match, .probe = probe, .decode = decode, .encode = encode
+};

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The service `images`: pictures cut, resized, converted and looked at.
+ */
+#include <malloc.h>
+
+#include "pipeline.h"
+
+/* Free memory a child keeps: 12 million pixels decoded whole, and room. */
+#define HEAP_KEPT	(64 << 20)
+
+static struct limits
+limits_of(const struct ufop_job *job)
+{
+	return ((struct limits){
+		.max_pixels = ufop_setting_int(job, "max_pixels"),
+		.max_side = (int)ufop_setting_int(job, "max_side"),
+		.max_output_pixels = ufop_setting_int(job, "max_output_pixels"),
+		.max_output_side = (int)ufop_setting_int(job,
+		    "max_output_side"),
+	});
+}
+
+static void
+note_times(struct ufop_job *job, const struct picture_times *t)
+{
+	char shrink[16];
+
+	ufop_note_us(job, "probe", t->probe_us);
+	ufop_note_us(job, "decode", t->decode_us);
+	ufop_note_us(job, "resize", t->resize_us);
+	ufop_note_us(job, "encode", t->encode_us);
+	snprintf(shrink, sizeof(shrink), "1/%d", t->shrink);
+	ufop_note(job, "shrink", shrink);
+}
+
+/* Every task whose result is a picture: the cmd's first word is its grammar. */
+static int
+run_grammar(struct ufop_job *job, struct ufop_reply *reply)
+{
+	const char *name = job->cmd + 1, *args = strchr(name, '/');
+	size_t len = args != NULL ? (size_t)(args - name) : strlen(name);
+	const struct grammar_name *g = grammar_names;
+	struct limits limits = limits_of(job);
+	struct picture_times times;
+	struct picture_file out;
+	struct ufop_err err;
+	struct spec spec;
+
+	args = args != NULL ? args + 1 : "";
+	while (g->name != NULL &&
+	    (strlen(g->name) != len || memcmp(g->name, name, len) != 0))
+		g++;
+	if (g->name == NULL)
+		return (ufop_fail(reply, 404, "no such operation on pictures"));
+	if (g->parse(&spec, (struct str){ args, strlen(args) }, &err) == -1 ||
+	    pipeline_run(&spec, &limits, job->data, job->len, &out, &times,
+	    &err) == -1)
+		return (ufop_fail_err(reply, &err));
+	note_times(job, &times);
+	return (ufop_reply_take(reply, out.bytes.p, out.bytes.len,
+	    out.codec->type));
+}
+
+static int
+run_info(struct ufop_job *job, struct ufop_reply *reply)
+{
+	struct limits limits = limits_of(job);
+	const struct image_info *in;
+	struct ufop_err err;
+	struct picture p;
+	json_t *info;
+
+	if (picture_open(&p, &limits, job->data, job->len, &err) == -1)
+		return (ufop_fail_err(reply, &err));
+	in = &p.info;
+	info = json_pack("{s:s, s:i, s:i, s:s}", "format", in->codec->name,
+	    "width", in->w, "height", in->h, "colorModel", in->color);
+	if (info != NULL && in->animated)
+		json_object_set_new(info, "frameNumber",
+		    json_integer(in->frames));
+	ufop_note_us(job, "probe", p.times.probe_us);
+	picture_release(&p);
+	ufop_reply_header(reply, "Cache-Control", "no-store");
+	return (ufop_reply_json(reply, info));
+}
+
+/*
+ * A child does one picture after another, and their buffers are alike: memory
+ * that goes back to the kernel after each must be zeroed for the next, which
+ * cost 40 % of a 12-megapixel decode.
+ */
+static int
+setup(char *why, size_t why_size)
+{
+	(void)why;
+	(void)why_size;
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+	return (0);
+}
+
+static const struct ufop_task tasks[] = {
+	{
+		.name = "thumbnail", .run = run_grammar,
+		.route = "^/thumbnail(?:/|$)",
+		.summary = "Fits a picture inside a box: "
+		    "/thumbnail/w/200/h/100[/q/75][/format/png]",
+	}, {
+		.name = "crop", .run = run_grammar,
+		.route = "^/crop(?:/|$)",
+		.summary = "Cuts a part out: /crop/300,200,10,20, or "
+		    "/crop/clip/300x200/at/10,20/thumb/150x100",
+	}, {
+		.name = "imageinfo", .run = run_info,
+		.route = "^/imageInfo$",
+		.summary = "Format, size and colour model as JSON.",
+	},
+	{ 0 }
+};
+
+static const struct ufop_setting_def settings[] = {
+	{ "max_pixels", UFOP_SETTING_INT, "150000000", 1, 1000000000,
+	    "Most pixels a source picture may have." },
+	{ "max_side", UFOP_SETTING_INT, "30000", 1, 65000,
+	    "Most pixels a side of a source picture may have." },
+	{ "max_output_pixels", UFOP_SETTING_INT, "25000000", 1, 1000000000,
+	    "Most pixels a result may have." },
+	{ "max_output_side", UFOP_SETTING_INT, "9999", 1, 65000,
+	    "Most pixels a side of a result may have." },
+	{ 0 }
+};
+
+UFOP_API extern const struct ufop_service ufop_service;
+UFOP_API const struct ufop_service ufop_service = {
+	.abi = UFOP_ABI, .name = "images", .tasks = tasks,
+	.settings = settings, .setup = setup,
+};

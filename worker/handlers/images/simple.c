@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The formats that stb reads: BMP, GIF (the first frame), PNM, PSD and TGA;
+ * and those it writes: BMP and TGA.
+ *
+ * stb reads zeros behind the end of its input, which would make a picture of a
+ * file cut short.  It is therefore fed through callbacks that notice.
+ */
+#include "codec.h"
+
+#define STBI_NO_STDIO
+#include <stb/stb_image.h>
+#define STBI_WRITE_NO_STDIO
+#include <stb/stb_image_write.h>
+
+struct feed {
+	const unsigned char	*p;
+	size_t			 len, at;
+	bool			 short_of;	/* asked for more than there is */
+};
+
+static int
+feed_read(void *user, char *data, int size)
+{
+	struct feed *f = user;
+	size_t n = f->len - f->at < (size_t)size ? f->len - f->at :
+	    (size_t)size;
+
+	if (n == 0)
+		f->short_of = true;
+	memcpy(data, f->p + f->at, n);
+	f->at += n;
+	return ((int)n);
+}
+
+static void
+feed_skip(void *user, int n)
+{
+	struct feed *f = user;
+
+	if (n >= 0 && (size_t)n > f->len - f->at) {
+		f->short_of = true;
+		f->at = f->len;
+	} else if (n >= 0 || (size_t)-n <= f->at)
+		f->at = (size_t)((ptrdiff_t)f->at + n);
+}
+
+static int
+feed_eof(void *user)
+{
+	const struct feed *f = user;
+
+	return (f->at >= f->len);
+}
+
+static const stbi_io_callbacks feed_callbacks = {
+	feed_read, feed_skip, feed_eof
+};
+
+static int
+bad(struct ufop_err *err, const struct codec *codec, const char *why)
+{
+	return (image_err(err, UFOP_BAD_MEDIA, "the %s file is damaged, cut "
+	    "short or of an unknown kind (%s); send it as PNG or JPEG",
+	    codec->name, why));
+}
+
+static int
+probe(struct image_info *info, const unsigned char *p, size_t len,
+    struct ufop_err *err)
+{
+	int comp;
+
+	if (len > INT32_MAX)
+		return (image_err(err, UFOP_TOO_BIG, "the file is over 2 GB"));
+	if (stbi_info_from_memory(p, (int)len, &info->w, &info->h, &comp) == 0 ||
+	    info->w < 1 || info->h < 1)
+		return (bad(err, info->codec, stbi_failure_reason()));
+	if (stbi_is_16_bit_from_memory(p, (int)len))
+		return (bad(err, info->codec, "16 bits a sample"));
+	snprintf(info->color, sizeof(info->color), "%s",
+	    comp <= 2 ? "gray" : comp == 4 ? "nrgba" : "rgba");
+	return (0);
+}
+
+static int
+decode(struct image *im, const struct image_info *info, const unsigned char *p,
+    size_t len, const struct decode_hints *hints, struct decode_notes *notes,
+    struct ufop_err *err)
+{
+	struct feed f = { p, len, 0, false };
+	int w, h, n;
+	unsigned char *px;
+
+	notes->shrink = 1;
+	px = stbi_load_from_callbacks(&feed_callbacks, &f, &w, &h, &n, 0);
+	if (px == NULL)
+		return (bad(err, info->codec, stbi_failure_reason()));
+	/* stb's own sizes are those of the header, or it is not our picture. */
+	if ((f.short_of && !hints->ignore_error) || w != info->w ||
+	    h != info->h) {
+		stbi_image_free(px);
+		return (bad(err, info->codec, "it ends early"));
+	}
+	*im = (struct image){ .model = n <= 2 ? IMAGE_GREY : IMAGE_RGB,
+	    .alpha = n == 2 || n == 4, .nplanes = 1, .mem = px };
+	im->plane[0] = (struct plane){ .p = px, .w = w, .h = h, .n = n,
+	    .stride = (size_t)w * (size_t)n, .sx = 1, .sy = 1 };
+	return (0);
+}
+
+/* ---- what is what ---------------------------------------------------- */
+
+static bool
+match_bmp(const unsigned char *p, size_t len)
+{
+	return (len >= 26 && p[0] == 'B' && p[1] == 'M');
+}
+
+static bool
+match_gif(const unsigned char *p, size_t len)
+{
+	return (len >= 13 && (memcmp(p, "GIF89a", 6) == 0 ||
+	    memcmp(p, "GIF87a", 6) == 0));
+}
+
+static bool
+match_psd(const unsigned char *p, size_t len)
+{
+	return (len >= 26 && memcmp(p, "8BPS\0\1", 6) == 0);
+}
+
+static bool
+match_pnm(const unsigned char *p, size_t len)
+{
+	return (len >= 8 && p[0] == 'P' && (p[1] == '5' || p[1] == '6') &&
+	    (p[2] == ' ' || p[2] == '\n' || p[2] == '\r' || p[2] == '\t'));
+}
+
+/*
+ * No magic number: the header must make sense in every field.  Text does not
+ * pass (its second byte is never 0 or 1).
+ */
+static bool
+match_tga(const unsigned char *p, size_t len)
+{
+	int type;
+
+	if (len < 18 || p[1] > 1)
+		return (false);
+	type = p[2] & ~8;		/* 8: run lengths */
+	if (type < 1 || type > 3 || (type == 1) != (p[1] == 1))
+		return (false);
+	if (p[1] == 0 && (p[3] | p[4] | p[5] | p[6] | p[7]) != 0)
+		return (false);
+	if ((p[12] | p[13]) == 0 || (p[14] | p[15]) == 0 || p[17] > 0x3f)
+		return (false);
+	return (p[16] == 8 || p[16] == 15 || p[16] == 16 || p[16] == 24 ||
+	    p[16] == 32);
+}
+
+/* Sub-blocks: a length byte each, 0 ends them.  0 when they are cut short. */
+static size_t
+gif_skip(const unsigned char *p, size_t len, size_t at)
+{
+	while (at < len && p[at] != 0)
+		at += (size_t)p[at] + 1;
+	return (at < len ? at + 1 : 0);
+}
+
+static int
+probe_gif(struct image_info *info, const unsigned char *p, size_t len,
+    struct ufop_err *err)
+{
+	size_t at = 13;
+	int frames = 0;
+
+	if (probe(info, p, len, err) == -1)
+		return (-1);
+	if (p[10] & 0x80)
+		at += (size_t)3 << ((p[10] & 7) + 1);
+	snprintf(info->color, sizeof(info->color), "palette%d",
+	    p[10] & 0x80 ? 2 << (p[10] & 7) : 0);
+	while (at != 0 && at + 2 <= len && p[at] != 0x3b) {
+		if (p[at] == 0x21) {
+			at = gif_skip(p, len, at + 2);
+		} else if (p[at] == 0x2c && at + 11 <= len) {
+			size_t table = p[at + 9] & 0x80 ?
+			    (size_t)3 << ((p[at + 9] & 7) + 1) : 0;
+
+			frames++;
+			at = gif_skip(p, len, at + 11 + table);
+		} else
+			break;
+	}
+	info->frames = frames > 0 ? frames : 1;
+	info->animated = true;
+	return (0);
+}
+
+/* ---- writing --------------------------------------------------------- */
+
+struct sink {
+	struct bytes	 out;
+	size_t		 cap;
+	bool		 failed;
+};
+
+static void
+sink_write(void *user, void *data, int size)
+{
+	struct sink *s = user;
+
+	if (s->out.len + (size_t)size > s->cap) {
+		size_t cap = 2 * (s->out.len + (size_t)size) + 4096;
+		unsigned char *p = s->failed ? NULL : realloc(s->out.p, cap);
+
+		if (p == NULL) {
+			s->failed = true;
+			return;
+		}
+		s->out.p = p;
+		s->cap = cap;
+	}
+	memcpy(s->out.p + s->out.len, data, (size_t)size);
+	s->out.len += (size_t)size;
+}
+
+/* stb wants rows without gaps; 0 bytes of padding are the usual case. */
+static int
+encode_with(struct bytes *out, const struct image *im, struct ufop_err *err,
+    int (*write)(stbi_write_func *, void *, int, int, int, const void *))
+{
+	const struct plane *pl = &im->plane[0];
+	size_t row = (size_t)pl->w * (size_t)pl->n;
+	struct sink s = { 0 };
+	unsigned char *tight = NULL;
+	int ok;
+
+	if (pl->stride != row) {
+		if ((tight = image_malloc(row * (size_t)pl->h, err)) == NULL)
+			return (-1);
+		for (int y = 0; y < pl->h; y++)
+			memcpy(tight + (size_t)y * row, pl->p +
+			    (size_t)y * pl->stride, row);
+	}
+	ok = write(sink_write, &s, pl->w, pl->h, pl->n,
+	    tight != NULL ? tight : pl->p);
+	free(tight);
+	if (!ok || s.failed) {
+		free(s.out.p);
+		return (image_err(err, UFOP_TOO_BIG, "not enough memory to "
+		    "write the picture; ask for a smaller one"));
+	}
+	*out = s.out;
+	return (0);
+}
+
+static int
+encode_bmp(struct bytes *out, const struct image *im,
+    const struct encode_opts *opts, struct ufop_err *err)
+{
+	(void)opts;
+	return (encode_with(out, im, err, stbi_write_bmp_to_func));
+}
+
+static int
+encode_tga(struct bytes *out, const struct image *im,
+    const struct encode_opts *opts, struct ufop_err *err)
+{
+	(void)opts;
+	return (encode_with(out, im, err, stbi_write_tga_to_func));
+}
+
+const struct codec codec_gif = {
+	.name = "gif", .type = "image/gif",
+	.match = match_gif, .probe = probe_gif, .decode = decode
+};
+
+const struct codec codec_bmp = {
+	.name = "bmp", .type = "image/bmp", .max_side = 30000,
+	.match = match_bmp, .probe = probe, .decode = decode,
+	.encode = encode_bmp
+};
+
+const struct codec codec_psd = {
+	.name = "psd", .type = "image/vnd.adobe.photoshop",
+	.match = match_psd, .probe = probe, .decode = decode
+};
+
+const struct codec codec_pnm = {
+	.name = "pnm", .type = "image/x-portable-anymap",
+	.match = match_pnm, .probe = probe, .decode = decode
+};
+
+const struct codec codec_tga = {
+	.name = "tga", .type = "image/x-tga", .takes_alpha = true,
+	.takes_grey = true, .max_side = 65535,
+	.match = match_tga, .probe = probe, .decode = decode,
+	.encode = encode_tga
+};
