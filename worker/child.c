@@ -53,6 +53,12 @@ on_sigbus(int sig)
 }
 
 static void
+on_term(int sig)
+{
+	(void)sig;
+}
+
+static void
 self_bell(struct self *self)
 {
 	if (self->bell_since_us == 0)
@@ -176,8 +182,12 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 	for (i = 1; i < NSIG; i++)
 		if (i != SIGKILL && i != SIGSTOP)
 			(void)signal(i, SIG_DFL);
-	/* Ctrl-C on a terminal is for the parent, which ends us in order. */
-	(void)signal(SIGINT, SIG_IGN);
+	/*
+	 * Ctrl-C and a TERM to all are for the parent, which ends us in order.
+	 * A handler, not SIG_IGN, which programs we start would inherit.
+	 */
+	(void)signal(SIGINT, on_term);
+	(void)signal(SIGTERM, on_term);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)signal(SIGBUS, on_sigbus);
 	sigemptyset(&none);
