@@ -18,6 +18,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
@@ -387,15 +388,15 @@ do_socket(struct ufop_job *job, struct ufop_reply *reply)
 {
 	static const struct {
 		const char	*what;
-		int		 domain, type;
+		int		 domain, type, protocol;
 	} kinds[] = {
-		{ "socket inet", AF_INET, SOCK_STREAM },
-		{ "socket inet udp", AF_INET, SOCK_DGRAM },
-		{ "socket inet raw", AF_INET, SOCK_RAW },
-		{ "socket inet6", AF_INET6, SOCK_STREAM },
-		{ "socket unix", AF_UNIX, SOCK_STREAM },
-		{ "socket netlink", AF_NETLINK, SOCK_RAW },
-		{ "socket packet", AF_PACKET, SOCK_RAW },
+		{ "socket inet", AF_INET, SOCK_STREAM, 0 },
+		{ "socket inet udp", AF_INET, SOCK_DGRAM, 0 },
+		{ "socket inet raw", AF_INET, SOCK_RAW, IPPROTO_ICMP },
+		{ "socket inet6", AF_INET6, SOCK_STREAM, 0 },
+		{ "socket unix", AF_UNIX, SOCK_STREAM, 0 },
+		{ "socket netlink", AF_NETLINK, SOCK_RAW, 0 },
+		{ "socket packet", AF_PACKET, SOCK_RAW, 0 },
 	};
 	size_t	i;
 	int	fd;
@@ -403,7 +404,8 @@ do_socket(struct ufop_job *job, struct ufop_reply *reply)
 	(void)job;
 	report_begin();
 	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		fd = socket(kinds[i].domain, kinds[i].type, 0);
+		fd = socket(kinds[i].domain, kinds[i].type,
+		    kinds[i].protocol);
 		report(kinds[i].what, fd);
 		if (fd != -1)
 			close(fd);
