@@ -290,7 +290,7 @@ const struct settings_row settings_table[] = {
 	    "those that need the network or start programs."),
 	    check_pools, "1 to 8 pool names, each once, with =CHILDREN (1 to "
 	    "1024) or without, such as: cpu=4 net", false },
-	{ "worker", INT("recycle_jobs", "1000", 0, 1000000000,
+	{ "worker", INT("recycle_jobs", "100000", 0, 1000000000,
 	    "Replace a child by a fresh one after so many jobs.  0: never."),
 	    NULL, NULL, false },
 	{ "worker", SIZE("recycle_memory", "256m", 0, 64 * GB,

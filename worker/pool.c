@@ -28,8 +28,6 @@
 #define RESPAWN_MIN_MS	50
 #define RESPAWN_MAX_MS	5000
 
-static int	 pool_spawn_one(struct pool *);
-
 struct pool *
 pool_find(struct parent *p, struct str name)
 {
@@ -262,8 +260,24 @@ collect(struct pool_child *pc)
 	}
 	if (c->nused == 0)
 		pc->slow = false;
-	if (atomic_load(&c->ring->worn) != 0)
-		c->retiring = true;
+	if (!pc->worn && atomic_load(&c->ring->worn) != 0) {
+		pc->worn = true;
+		pool_fill(pc->pool);
+	}
+}
+
+/* A new child is there: one that it replaces may go. */
+static void
+retire_one(struct pool *pool)
+{
+	int	 i;
+
+	for (i = 0; i < pool->nchildren; i++)
+		if (pool->children[i]->worn &&
+		    !pool->children[i]->child.retiring) {
+			pool->children[i]->child.retiring = true;
+			return;
+		}
 }
 
 static void
@@ -276,6 +290,7 @@ on_bell(struct loop_fd *lfd, uint32_t events)
 	child_hear(&pc->child);
 	if (!was && pc->child.ready) {
 		pc->pool->respawn_backoff_ms = 0;
+		retire_one(pc->pool);
 		if (!pc->pool->ok && pc->pool->why[0] == '!') {
 			pc->pool->ok = true;
 			pc->pool->why[0] = '\0';
@@ -399,7 +414,7 @@ pool_fill(struct pool *pool)
 	if (pool->respawn_ms > clock_mono_ms())
 		return;
 	for (i = 0; i < pool->nchildren; i++)
-		n += !pool->children[i]->child.retiring;
+		n += !pool->children[i]->worn;
 	for (; n < pool->slots && pool->nchildren < CHILDREN_MAX; n++)
 		if (pool_spawn_one(pool) == -1)
 			break;
@@ -605,7 +620,8 @@ pool_retire(struct pool *pool)
 	int	 i;
 
 	for (i = 0; i < pool->nchildren; i++)
-		pool->children[i]->child.retiring = true;
+		pool->children[i]->worn = true;
+	pool_fill(pool);
 }
 
 bool
@@ -628,7 +644,8 @@ pool_ready(const struct pool *pool)
 	int	 i, n = 0;
 
 	for (i = 0; i < pool->nchildren; i++)
-		n += pool->children[i]->child.ready;
+		n += pool->children[i]->child.ready &&
+		    !pool->children[i]->child.retiring;
 	return (n >= pool->slots);
 }
 
