@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /health: whether a job sent now would be served; /health?live: whether this
+ * process is.
+ */
+#include <string.h>
+
+#include <kore/kore.h>
+#include <kore/http.h>
+
+#include "answer.h"
+#include "front.h"
+#include "link.h"
+#include "query.h"
+#include "request.h"
+#include "view.h"
+
+/* The platform waits 3 s; so the answer must be there before. */
+#define PATIENCE_MS	2000
+#define REASONS_MAX	8192
+
+struct reasons {
+	struct buf	 list;			/* JSON strings with commas */
+	char		 first[UFOP_ERR_MSG_MAX];	/* stands for all */
+};
+
+static void
+add(struct reasons *rs, const char *fmt, ...)
+{
+	char	 text[UFOP_ERR_MSG_MAX];
+	va_list	 ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	if (rs->list.len == 0)
+		memcpy(rs->first, text, sizeof(text));
+	buf_cstr(&rs->list, rs->list.len > 0 ? ",\"" : "\"");
+	buf_json(&rs->list, str_from(text));
+	buf_cstr(&rs->list, "\"");
+}
+
+static void
+find_reasons(const struct request *r, struct reasons *rs)
+{
+	const struct view_pool	*pool;
+	int			 i;
+
+	if (front.draining)
+		add(rs, "the front is stopping");
+	if (!link_ready()) {
+		add(rs, "%s", link_why());
+		return;
+	}
+	if (r->gave_up || !view_is_fresh()) {
+		add(rs, "Redis has not answered within %d ms",
+		    PATIENCE_MS);
+		return;
+	}
+	for (i = 0; i < view_pools(); i++) {
+		pool = view_pool(i);
+		if (pool->workers == 0)
+			add(rs, "no live worker serves the pool '%s'; "
+			    "start one by `ufop runworker`", pool->name);
+		else if (pool->healthy == 0)
+			add(rs, "the pool '%s' is not well: %s",
+			    pool->name, pool->why);
+	}
+}
+
+static void
+answer_health(struct request *r)
+{
+	struct answer	 a = { .status = 200 };
+	struct reasons	 rs;
+	struct buf	 json;
+
+	buf_init(&rs.list, REASONS_MAX);
+	buf_init(&json, 2 * REASONS_MAX);
+	find_reasons(r, &rs);
+	if (rs.list.len > 0) {
+		a.status = 503;
+		a.type = STR("application/json");
+		buf_cstr(&json, "{\"code\":503,\"error\":\"");
+		buf_json(&json, str_from(rs.first));
+		buf_cstr(&json, "\",\"reasons\":[");
+		buf_add(&json, rs.list.p, rs.list.len);
+		buf_cstr(&json, "]}");
+	}
+	answer_bytes(r->conn, &a, (struct str){ json.p, json.len });
+	buf_release(&json);
+	buf_release(&rs.list);
+}
+
+int
+page_health(struct http_request *req)
+{
+	struct request	*r;
+	struct answer	 a = { .status = 200 };
+	struct head	*h;
+
+	if (http_state_exists(req)) {
+		r = request_of(req);
+		if (!r->conn->answered)
+			answer_health(r);
+		return (KORE_RESULT_OK);
+	}
+	r = request_new(req, REQUEST_HEALTH, "health");
+	h = &r->conn->draft->head;
+	if (h->method == HEAD_OTHER)
+		request_failf(r, UFOP_BAD_METHOD, "%.*s is not done here; send "
+		    "GET", STR_ARG(h->method_name));
+	else if (query_has(h->query, "live"))
+		answer_bytes(r->conn, &a, STR_NULL);
+	else if (!link_ready() || view_ask() == -1)
+		answer_health(r);
+	else {
+		r->waits_view = true;
+		r->give_up_ms = clock_mono_ms() + PATIENCE_MS;
+		return (request_sleep(r));
+	}
+	return (KORE_RESULT_OK);
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request in hand, from its head to its answer.
+ *
+ *	  head			body			answer
+ *	 ------>  ROUTE ---------------> PLACE ----> PUSH ----> WAIT ----> DONE
+ *		    |   sleeps while      | sleeps    |  sleeps	  |  sleeps
+ *		    |   it arrives	  | for a     |  while	  |  until reply
+ *		    |			  | view      |  pieces	  |  or deadline
+ *		    '-- 4xx		  '-- 503     '-- 503	  '-- 429, 503, 504
+ *
+ * Requests live in slots that are used again.  A job's tag is slot and
+ * generation, so a reply that comes too late finds nobody.
+ */
+#ifndef APP_REQUEST_H
+#define APP_REQUEST_H
+
+#include <kore/kore.h>
+#include <kore/http.h>
+
+#include "body.h"
+#include "conn.h"
+#include "job.h"
+
+enum request_state {
+	REQUEST_ROUTE, REQUEST_PLACE, REQUEST_PUSH, REQUEST_WAIT, REQUEST_DONE
+};
+
+enum request_kind { REQUEST_JOB, REQUEST_HEALTH, REQUEST_METRICS };
+
+struct request {
+	uint32_t		 slot;
+	uint32_t		 generation;
+	bool			 used;
+	struct http_request	*req;		/* Kore's */
+	struct conn		*conn;		/* NULL once the client has left */
+	enum request_kind	 kind;
+
+	bool			 wants_body;	/* else it is dropped */
+	bool			 waits_view;	/* for request_viewed() */
+	bool			 asked_view;	/* has had one */
+	bool			 gave_up;	/* give_up_ms has come */
+	bool			 queued;	/* RPUSH has been sent, no reply yet */
+	int64_t			 give_up_ms;	/* CLOCK_MONOTONIC; 0: no limit */
+
+	int			 task;		/* of the first stage */
+	int			 pool;		/* index in the view */
+	int64_t			 max_body;	/* bytes */
+	int64_t			 timeout_ms;
+	int64_t			 pushed_us;	/* CLOCK_MONOTONIC */
+
+	struct body		 body;
+	enum job_body		 body_kind;
+	char			 body_name[SPOOL_NAME_MAX];	/* file or id */
+	/* The job as it was queued; then the reply, if its body comes later. */
+	struct buf		 entry;
+
+	/* Bodies that go through Redis in pieces. */
+	uint64_t		 moved;		/* bytes so far */
+	uint64_t		 move_len;	/* bytes in all */
+	int			 piece;		/* of the reply: next to fetch */
+	int			 pieces_out;	/* sent and not yet confirmed */
+	bool			 fetching;	/* one is on its way */
+	char			 out_name[64];	/* {tag}:out:<out_name>; "" if none */
+
+	struct request		*next_free;
+};
+
+/* ---- called by conn.c ------------------------------------------------- */
+
+/* The next bytes of the body, in order. */
+void	 request_body(struct request *, struct str);
+/* The body is whole. */
+void	 request_body_end(struct request *);
+void	 request_too_slow(struct request *);
+/* Everything queued for the client has been sent. */
+void	 request_drained(struct request *);
+/* The client has left: take the job back if nobody has it, drop the body. */
+void	 request_abandon(struct request *);
+
+/* ---- called by link.c, view.c and the sweep --------------------------- */
+
+/*
+ * A reply has come, decoded from raw; for nobody when its tag is not known any
+ * more.
+ */
+void	 request_reply(const struct reply *, struct str raw);
+/* There is a new view, or none to be had. */
+void	 request_viewed(void);
+void	 request_sweep(int64_t now_ms);
+int	 request_count(void);
+/* At the end of the process: leave nothing behind. */
+void	 request_abandon_all(void);
+
+/* ---- called by the pages ---------------------------------------------- */
+
+/* Make one for a page that has been called for the first time. */
+struct request *request_new(struct http_request *, enum request_kind,
+	    const char *label);
+struct request *request_of(struct http_request *);
+uint64_t request_tag(const struct request *);
+/* NULL when that one is over. */
+struct request *request_find(uint64_t tag);
+/* Sleep until request_run(); returns KORE_RESULT_RETRY. */
+int	 request_sleep(struct request *);
+/* Wake it and let its page go on. */
+void	 request_run(struct request *);
+/* Answer an error and be done. */
+void	 request_fail(struct request *, const struct ufop_err *);
+void	 request_failf(struct request *, enum ufop_code, const char *fmt, ...)
+	    UFOP_PRINTF(3, 4);
+/* It has been answered: nothing more to do but to go. */
+void	 request_over(struct request *);
+/* Send the head of the answer that the reply in r->entry asks for. */
+void	 request_answer_begin(struct request *);
+
+#endif
