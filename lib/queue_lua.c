@@ -52,7 +52,13 @@ const char *const queue_lua[QUEUE_SCRIPTS] = {
 "local n=redis.call('ZRANGE',KEYS[1],0,0,'WITHSCORES')\n"
 "return {#due,n[2] or '-1'}",
 
+/*
+ * At maxmemory Redis refuses a script's first write if it may need memory, but
+ * not one that follows another: hence the DEL.  A full Redis must not make
+ * workers look dead.  The scripts above begin with a removal anyway.
+ */
 [QUEUE_BEAT] =
+"redis.call('DEL',KEYS[1])\n"
 "redis.call('SET',KEYS[1],ARGV[2],'PX',ARGV[3])\n"
 "local new=redis.call('SADD',KEYS[2],ARGV[1])\n"
 "local t=redis.call('TIME')\n"

@@ -335,6 +335,7 @@ on_beat(redisAsyncContext *ac, void *r, void *arg)
 	bool		 late = p->beaten && now - p->last_beat_ms > p->lease_ms;
 
 	(void)ac;
+	p->beat_asked = false;
 	if (reply == NULL)
 		return;
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3) {
@@ -416,7 +417,8 @@ beat(struct parent *p)
 	for (i = 0; i < 5; i++)
 		len[i] = strlen(v[i]);
 	p->beat_asked_us = clock_mono_us();
-	(void)queue_script(&p->cmd, QUEUE_BEAT, on_beat, p, 2, 5, v, len);
+	p->beat_asked = queue_script(&p->cmd, QUEUE_BEAT, on_beat, p, 2, 5, v,
+	    len) == 0;
 	free(json);
 	beat_stat(p);
 }
@@ -447,7 +449,13 @@ beat_tick(struct parent *p)
 		list_ask(p);
 	if (now < p->next_beat_ms)
 		return;
+	if (p->beat_asked && now - p->beat_asked_us / 1000 > p->lease_ms) {
+		queue_conn_reset(&p->cmd, "no answer for a lease");
+		return;
+	}
 	p->next_beat_ms = now + p->lease_ms / 3;
+	if (p->beat_asked)
+		return;
 	beat(p);
 	takeover(p);
 	promote(p);

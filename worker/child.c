@@ -108,7 +108,7 @@ self_run_slot(struct self *self, int n, int body_fd)
 		if (slot->kind == RING_HEALTH)
 			run_health(&self->run, slot, self->pool);
 		else
-			run_job(&self->run, slot, body_fd);
+			run_job(&self->run, slot, n, body_fd);
 		t0 = clock_mono_us() - t0;
 		self_wear(self, t0);
 		atomic_store(&slot->state, RING_DONE);
@@ -151,9 +151,9 @@ self_hear(struct self *self, int flags)
 		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
 	switch (msg.kind) {
 	case RING_MSG_REPLY_FILE:
-		if (self->run.reply_fd != -1)
-			close(self->run.reply_fd);
-		self->run.reply_fd = fd;
+		if (self->run.reply_fd[msg.slots[0]] != -1)
+			close(self->run.reply_fd[msg.slots[0]]);
+		self->run.reply_fd[msg.slots[0]] = fd;
 		break;
 	case RING_MSG_JOBS:
 		for (i = 0; i < msg.n; i++)
@@ -245,6 +245,8 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 static void
 child_release(struct child *c)
 {
+	int	 i;
+
 	if (c->ring != NULL)
 		munmap(c->ring, sizeof(*c->ring));
 	if (c->sock != -1)
@@ -253,14 +255,17 @@ child_release(struct child *c)
 		close(c->err_fd);
 	if (c->pidfd != -1)
 		close(c->pidfd);
-	if (c->file_fd != -1)
-		close(c->file_fd);
+	for (i = 0; i < RING_SLOTS; i++) {
+		if (c->file_fd[i] != -1)
+			close(c->file_fd[i]);
+		c->file_fd[i] = -1;
+	}
 	if (c->scratch != NULL)
 		tree_remove(c->scratch);
 	free(c->scratch);
 	c->ring = NULL;
 	c->scratch = NULL;
-	c->sock = c->err_fd = c->pidfd = c->file_fd = -1;
+	c->sock = c->err_fd = c->pidfd = -1;
 }
 
 /* Hand over one descriptor with a message, or none (-1). */
@@ -286,7 +291,7 @@ child_send(struct child *c, const struct ring_msg *msg, size_t len, int fd)
 		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
 	}
 	/*
-	 * At most RING_SLOTS messages are ever on their way, far below the
+	 * At most two messages a slot are ever on their way, far below the
 	 * socket's buffer: this fails only when the child is gone.
 	 */
 	return (sendmsg(c->sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 ?
@@ -294,18 +299,19 @@ child_send(struct child *c, const struct ring_msg *msg, size_t len, int fd)
 }
 
 static void
-child_lend_file(struct child *c)
+child_lend_file(struct child *c, int slot)
 {
-	struct ring_msg	 msg = { .kind = RING_MSG_REPLY_FILE };
+	struct ring_msg	 msg = { .kind = RING_MSG_REPLY_FILE, .n = 1 };
 	struct ufop_err	 err;
 
-	c->file_fd = spool_tmpfile(c->conf->spool, &err);
-	if (c->file_fd == -1) {
+	c->file_fd[slot] = spool_tmpfile(c->conf->spool, &err);
+	if (c->file_fd[slot] == -1) {
 		log_err("spool.file why=%s", log_quote(err.msg,
 		    strlen(err.msg)));
 		return;
 	}
-	(void)child_send(c, &msg, sizeof(msg), c->file_fd);
+	msg.slots[0] = slot;
+	(void)child_send(c, &msg, sizeof(msg), c->file_fd[slot]);
 }
 
 int
@@ -313,11 +319,13 @@ child_spawn(struct child *c, const struct child_conf *conf,
     struct ufop_err *err)
 {
 	pid_t	 parent = getpid();
-	int	 sv[2] = { -1, -1 }, out[2] = { -1, -1 }, null;
+	int	 sv[2] = { -1, -1 }, out[2] = { -1, -1 }, null, i;
 
 	memset(c, 0, sizeof(*c));
 	c->conf = conf;
-	c->sock = c->err_fd = c->pidfd = c->file_fd = -1;
+	c->sock = c->err_fd = c->pidfd = -1;
+	for (i = 0; i < RING_SLOTS; i++)
+		c->file_fd[i] = -1;
 	c->say_max = settings_size(conf->settings, "worker", "stderr_max");
 	c->scratch = xasprintf("%s/c.XXXXXX", conf->scratch_base);
 	if (mkdtemp(c->scratch) == NULL) {
@@ -376,7 +384,6 @@ child_spawn(struct child *c, const struct child_conf *conf,
 		child_release(c);
 		return (-1);
 	}
-	child_lend_file(c);
 	return (0);
 fail:
 	if (sv[0] != -1) {
@@ -406,6 +413,8 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 			close(body_fd);
 		return (-1);
 	}
+	if (c->file_fd[n] == -1 && kind == RING_JOB)
+		child_lend_file(c, n);
 	slot = &c->ring->slots[n];
 	slot->kind = kind;
 	slot->deadline_ms = deadline_ms;
@@ -508,11 +517,11 @@ child_reply(const struct child *c, int slot, struct str *rep)
 }
 
 int
-child_take_file(struct child *c)
+child_take_file(struct child *c, int slot)
 {
-	int	 fd = c->file_fd;
+	int	 fd = c->file_fd[slot];
 
-	child_lend_file(c);
+	c->file_fd[slot] = -1;
 	return (fd);
 }
 

@@ -32,7 +32,7 @@ struct child {
 	int			 err_fd;	/* its stdout and stderr */
 	struct ring		*ring;
 	char			*scratch;
-	int			 file_fd;	/* the reply file it has; ours too */
+	int			 file_fd[RING_SLOTS];	/* reply files lent; -1 */
 	bool			 ready;		/* it said so */
 	bool			 retiring;	/* gets no more jobs */
 	bool			 quit_sent;
@@ -77,10 +77,10 @@ void	 child_done(struct child *, int slot);
 /* The encoded reply in a DONE slot; false when the child wrote nonsense. */
 bool	 child_reply(const struct child *, int slot, struct str *rep);
 /*
- * The file with a big reply's body is now the caller's (close it); the child
- * gets a fresh one.
+ * The file with a big reply's body is now the caller's (close it); the slot
+ * gets a fresh one when it is used again.  -1 when there is none.
  */
-int	 child_take_file(struct child *);
+int	 child_take_file(struct child *, int slot);
 
 /* Read and log what it printed; id says of which job. */
 void	 child_read_stderr(struct child *, const char *id);

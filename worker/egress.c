@@ -15,7 +15,6 @@
 #include <curl/curl.h>
 
 #include "arena.h"
-#include "banned.h"
 #include "egress.h"
 
 /*
@@ -76,7 +75,7 @@ static const struct range ranges4[] = {
 	{ "240.0.0.0", 4, "a reserved address", false },
 };
 
-/* Only 2000::/3 is given out for the internet; what is outside it fails anyway. */
+/* Only 2000::/3 is given out for the internet: the rest fails anyway. */
 static const struct range ranges6[] = {
 	{ "fd00:ec2::254", 128, "a cloud's metadata service", true },
 	{ "fd00:ec2::23", 128, "a cloud's metadata service", true },
@@ -524,7 +523,11 @@ egress_host(struct str in, char out[EGRESS_HOST_MAX + 1], struct ufop_err *err)
 	    '\0')
 		return (err_set(err, UFOP_BAD_INPUT, "the host '%s' has a byte "
 		    "in it that host names do not have", name));
-	if (i > EGRESS_HOST_MAX || name[0] == '.' || name[i - 1] == '.' || strstr(name, "..") != NULL)
+	/* Some letters are mapped to nothing at all. */
+	if (i == 0)
+		return (err_set(err, UFOP_BAD_INPUT, "the host is empty"));
+	if (i > EGRESS_HOST_MAX || name[0] == '.' || name[i - 1] == '.' ||
+	    strstr(name, "..") != NULL)
 		return (err_set(err, UFOP_BAD_INPUT,
 		    "the host '%s' has an empty label", name));
 	if (ends_in_number(name)) {
@@ -558,6 +561,7 @@ url_normal(CURLU *u, struct egress_url *out, struct ufop_err *err)
 	char	 literal[EGRESS_HOST_MAX + 3];
 	char	*host = NULL, *port = NULL, *zone = NULL, *url = NULL;
 	int64_t	 n = 0;
+	size_t	 i;
 	int	 rv = -1;
 
 	out->tls = part_is(u, CURLUPART_SCHEME, "https");
@@ -593,6 +597,15 @@ url_normal(CURLU *u, struct egress_url *out, struct ufop_err *err)
 		    "used", out->host);
 		goto out;
 	}
+	/* Path and query are encoded by now: what is left is a user's name. */
+	for (i = 0; url[i] != '\0'; i++)
+		if ((unsigned char)url[i] <= ' ' ||
+		    (unsigned char)url[i] >= 0x7f) {
+			err_set(err, UFOP_BAD_INPUT, "the url has a byte in "
+			    "its user name or password that must be "
+			    "percent-encoded");
+			goto out;
+		}
 	out->url = xstrdup(url);
 	rv = 0;
 out:

@@ -22,7 +22,6 @@
 #include <curl/curl.h>
 
 #include "arena.h"
-#include "banned.h"
 #include "fetch.h"
 #include "log.h"
 #include "reqid.h"

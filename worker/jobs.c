@@ -215,6 +215,16 @@ job_fail(struct wjob *j, int status, const char *fmt, ...)
 }
 
 void
+job_gone(struct wjob *j)
+{
+	/* Nobody reads this, unless somebody emptied the spool by hand. */
+	log_debug("job.gone id=%.*s", STR_ARG(j->id));
+	job_error_frame(j, 500, STR("the request's body has gone from the "
+	    "spool"));
+	job_settle(j);
+}
+
+void
 job_settle(struct wjob *j)
 {
 	job_unlist(j);
@@ -414,7 +424,7 @@ job_replied(struct wjob *j, struct child *c, int slot)
 	j->pool->nrunning--;
 	j->child = NULL;
 	if (!child_reply(c, slot, &rep) || reply_decode(&r, rep, &err) == -1 ||
-	    (in_file && c->file_fd == -1)) {
+	    (in_file && c->file_fd[slot] == -1)) {
 		job_fail(j, 500, "the child's answer could not be read");
 		return;
 	}
@@ -447,7 +457,7 @@ job_replied(struct wjob *j, struct child *c, int slot)
 	    s->file_len : r.body_len), r.run_us);
 	if (in_file) {
 		r.body_len = s->file_len;
-		j->out_fd = child_take_file(c);
+		j->out_fd = child_take_file(c, slot);
 		if (!p->share || j->spool_id != p->spool.id) {
 			body_store(j, &r);
 			buf_release(&log);

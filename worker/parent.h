@@ -91,6 +91,9 @@ struct pool {
 	struct queue_conn	 take;		/* blocks in BLMOVE */
 	long long		 take_id;	/* Redis' id of that connection */
 	bool			 waiting;	/* BLMOVE is outstanding */
+	bool			 redis_full;	/* BLMOVE is refused: TAKE alone */
+	int64_t			 full_ms;	/* when it was refused last */
+	int64_t			 asked_ms;	/* when either was sent last */
 	int			 taking;	/* jobs asked for by TAKE */
 	int			 slots;		/* children wanted */
 	int			 nchildren;
@@ -162,6 +165,7 @@ struct parent {
 	int64_t			 last_beat_ms;	/* answered; CLOCK_MONOTONIC */
 	int64_t			 next_due_ms;	/* of delayed, Redis' clock; -1 */
 	bool			 beaten;	/* at least one beat was answered */
+	bool			 beat_asked;	/* one is not answered yet */
 	bool			 listing;	/* LRANGE is outstanding */
 	int64_t			 list_asked_us, beat_asked_us;
 	int			 nstrangers;	/* entries seen once, not ours */
@@ -192,6 +196,8 @@ void	 job_pending(struct wjob *, bool head);
 /* Settle with an error; the message goes to the caller. */
 void	 job_fail(struct wjob *, int status, const char *fmt, ...)
 	    UFOP_PRINTF(3, 4);
+/* Its body has gone: the front removes it when the caller leaves. */
+void	 job_gone(struct wjob *);
 /* The child's encoded reply is in its slot; settle with it, or retry. */
 void	 job_replied(struct wjob *, struct child *, int slot);
 /* The child died (how) while it ran this job. */

@@ -14,6 +14,10 @@
 #include "parent.h"
 
 #define TAKE_TIMEOUT_S	"5"	/* of BLMOVE, after which it is sent again */
+#define SILENCE_MS	20000	/* Redis owes an answer and gives none */
+#define FULL_MS		50	/* between two TAKEs while Redis is full */
+#define FULL_RETRY_MS	1000	/* then BLMOVE is tried again */
+#define FULL_LOG_MS	10000	/* that long apart is a new event */
 #define TAKE_MAX	64	/* jobs by one TAKE */
 /* A child holds at most about this much work ahead of what it runs. */
 #define AHEAD_US	2000
@@ -76,6 +80,15 @@ on_wait(redisAsyncContext *ac, void *r, void *arg)
 	if (reply->type == REDIS_REPLY_STRING)
 		job_taken(pool, reply->str, reply->len);
 	else if (reply->type == REDIS_REPLY_ERROR &&
+	    strncmp(reply->str, "OOM", 3) == 0) {
+		if (clock_mono_ms() - pool->full_ms > FULL_LOG_MS ||
+		    pool->full_ms == 0)
+			log_err("redis.full pool=%s msg=\"at maxmemory; jobs "
+			    "are still taken, new ones are refused\"",
+			    pool->name);
+		pool->redis_full = true;
+		pool->full_ms = clock_mono_ms();
+	} else if (reply->type == REDIS_REPLY_ERROR &&
 	    strncmp(reply->str, "UNBLOCKED", 9) != 0) {
 		log_err("redis.blmove why=%s", log_quote(reply->str,
 		    reply->len));
@@ -100,44 +113,62 @@ pool_limit(const struct pool *pool)
 	return (n * (1 + ahead));
 }
 
+static bool
+pool_ask_now(struct pool *pool, int n)
+{
+	char		 count[16];
+	const char	*v[3] = { pool->q_key, pool->parent->run_key, count };
+	size_t		 len[3];
+	int		 i;
+
+	if (n > TAKE_MAX)
+		n = TAKE_MAX;
+	snprintf(count, sizeof(count), "%d", n);
+	for (i = 0; i < 3; i++)
+		len[i] = strlen(v[i]);
+	if (queue_script(&pool->take, QUEUE_TAKE, on_take, pool, 2, 3, v,
+	    len) == -1)
+		return (false);
+	pool->taking = n;
+	pool->asked_ms = clock_mono_ms();
+	return (true);
+}
+
 void
 pool_want(struct pool *pool)
 {
-	char		 count[16];
-	const char	*v[3];
-	size_t		 len[3];
-	int		 n;
+	int64_t	 now;
+	int	 n;
 
-	if (pool->parent->stopping || !pool->take.ready)
+	if (pool->parent->stopping || !pool->take.ready || pool->waiting ||
+	    pool->taking > 0)
 		return;
-	n = pool_limit(pool) - pool->npending - pool->nrunning -
-	    pool->taking - pool->waiting;
+	n = pool_limit(pool) - pool->npending - pool->nrunning;
+	if (n <= 0)
+		return;
+	if (pool->redis_full) {
+		/*
+		 * At maxmemory Redis refuses BLMOVE, but not TAKE, which
+		 * begins with a removal.  pool_tick() comes here meanwhile.
+		 */
+		now = clock_mono_ms();
+		if (now - pool->full_ms > FULL_RETRY_MS)
+			pool->redis_full = false;
+		else if (now - pool->asked_ms >= FULL_MS)
+			(void)pool_ask_now(pool, n);
+		if (pool->redis_full)
+			return;
+	}
 	/*
 	 * A TAKE for what lies there now and a BLMOVE for what comes next, in
 	 * one write; the BLMOVE counts as one.
 	 */
-	if (n > (pool->waiting ? 0 : 1) && pool->taking == 0 &&
-	    !pool->waiting) {
-		n -= 1;
-		if (n > TAKE_MAX)
-			n = TAKE_MAX;
-		snprintf(count, sizeof(count), "%d", n);
-		v[0] = pool->q_key;
-		v[1] = pool->parent->run_key;
-		v[2] = count;
-		len[0] = strlen(v[0]);
-		len[1] = strlen(v[1]);
-		len[2] = strlen(v[2]);
-		if (queue_script(&pool->take, QUEUE_TAKE, on_take, pool, 2, 3,
-		    v, len) == -1)
-			return;
-		pool->taking = n;
-		n = 1;
-	}
-	if (n > 0 && !pool->waiting)
-		pool->waiting = queue_cmdf(&pool->take, on_wait, pool,
-		    "BLMOVE %s %s LEFT RIGHT " TAKE_TIMEOUT_S, pool->q_key,
-		    pool->parent->run_key) == 0;
+	if (n > 1 && !pool_ask_now(pool, n - 1))
+		return;
+	pool->asked_ms = clock_mono_ms();
+	pool->waiting = queue_cmdf(&pool->take, on_wait, pool,
+	    "BLMOVE %s %s LEFT RIGHT " TAKE_TIMEOUT_S, pool->q_key,
+	    pool->parent->run_key) == 0;
 }
 
 static void
@@ -480,8 +511,7 @@ pool_give(struct pool_child *pc, struct wjob *j)
 		if (fd == -1 || len != j->body_len) {
 			if (fd != -1)
 				close(fd);
-			job_fail(j, 500, "the request's body has gone from "
-			    "the spool");
+			job_gone(j);
 			return (true);
 		}
 	}
@@ -521,7 +551,7 @@ pool_patience_ms(const struct pool *pool)
 {
 	int	 i, ms = 250;
 
-	if (pool->nrunning > 0 || pool->npending > 0)
+	if (pool->nrunning > 0 || pool->npending > 0 || pool->redis_full)
 		ms = 50;
 	for (i = 0; i < pool->nchildren; i++)
 		if (pool->children[i]->child.nused > 1)
@@ -589,6 +619,9 @@ pool_tick(struct pool *pool)
 	}
 	if (!pool->parent->stopping)
 		pool_fill(pool);
+	if (pool->take.ready && (pool->waiting || pool->taking > 0) &&
+	    clock_mono_ms() - pool->asked_ms > SILENCE_MS)
+		queue_conn_reset(&pool->take, "no answer for 20 s");
 	queue_conn_tick(&pool->take);
 }
 

@@ -116,7 +116,7 @@ collect(struct child *c, int slot, struct process_result *res,
 			memcpy(res->data, r.ref.s, res->len);
 		return (0);
 	}
-	fd = child_take_file(c);
+	fd = child_take_file(c, slot);
 	res->len = s->file_len;
 	res->map = mmap(NULL, res->len, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);

@@ -44,7 +44,7 @@ struct ring_slot {
 	uint32_t		req_len;
 	uint32_t		rep_len;
 	uint32_t		retry;		/* UFOP_RETRY: rep is the failure */
-	uint32_t		rep_in_file;	/* the body is in the reply file */
+	uint32_t		rep_in_file;	/* the body is in the slot's file */
 	uint64_t		file_len;	/* ... this many bytes */
 	_Atomic int64_t		started_us;	/* CLOCK_MONOTONIC */
 	unsigned char		req[JOB_ENTRY_MAX] __attribute__((aligned(64)));
@@ -60,7 +60,7 @@ struct ring {
 /* Parent to child. */
 enum ring_msg_kind {
 	RING_MSG_JOBS,		/* n slots are READY; fd: body of slots[0] */
-	RING_MSG_REPLY_FILE,	/* fd: an empty file for the next big reply */
+	RING_MSG_REPLY_FILE,	/* fd: an empty file for big replies of slots[0] */
 	RING_MSG_QUIT,		/* finish and exit 0 */
 };
 

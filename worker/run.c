@@ -22,6 +22,7 @@ struct run_sink {
 	struct reply_sink	 sink;
 	struct run		*run;
 	struct ring_slot	*slot;
+	int			*fd;		/* the slot's reply file */
 	unsigned char		*map;		/* of the reply file, or NULL */
 	size_t			 map_len;
 };
@@ -49,14 +50,13 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 	if (rs->map != NULL)
 		munmap(rs->map, rs->map_len);
 	rs->map = NULL;
-	if (rs->run->reply_fd == -1 ||
-	    ftruncate(rs->run->reply_fd, max) == -1) {
+	if (*rs->fd == -1 || ftruncate(*rs->fd, max) == -1) {
 		err_set(err, UFOP_UNAVAILABLE, "there is no room in the spool "
 		    "for a result of up to %zu bytes; try again later", max);
 		return (NULL);
 	}
 	rs->map = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_SHARED,
-	    rs->run->reply_fd, 0);
+	    *rs->fd, 0);
 	if (rs->map == MAP_FAILED) {
 		rs->map = NULL;
 		err_set(err, UFOP_FAILED, "a result of up to %zu bytes is over "
@@ -79,7 +79,8 @@ run_init(struct run *run, const struct settings *settings,
 	run->settings = settings;
 	run->services = services;
 	run->scratch_root = scratch_root;
-	run->reply_fd = -1;
+	for (i = 0; i < RING_SLOTS; i++)
+		run->reply_fd[i] = -1;
 	arena_init(&run->arena);
 	buf_init(&run->notes, 4096);
 	run->args = xcalloc(JOB_ARGS_MAX, sizeof(*run->args));
@@ -260,7 +261,7 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 		out.body_len = out.ref.len;
 		out.ref = STR_NULL;
 		/* It was as long as the room; shrinking cannot fail for space. */
-		(void)!ftruncate(run->reply_fd, slot->file_len);
+		(void)!ftruncate(*rs->fd, slot->file_len);
 	} else {
 		out.body = out.ref.len > 0 ? JOB_BODY_INLINE : JOB_BODY_NONE;
 		out.body_len = out.ref.len;
@@ -283,7 +284,7 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 }
 
 void
-run_job(struct run *run, struct ring_slot *slot, int body_fd)
+run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 {
 	struct ufop_job_priv	 priv = { .arena = &run->arena,
 		.settings = run->settings, .notes = &run->notes,
@@ -291,7 +292,7 @@ run_job(struct run *run, struct ring_slot *slot, int body_fd)
 	struct ufop_job		 job = { .priv = &priv };
 	struct ufop_reply	 in, out;
 	struct run_sink		 rs = { .sink = { sink_room }, .run = run,
-		.slot = slot };
+		.slot = slot, .fd = &run->reply_fd[n] };
 	struct stat		 st;
 	struct ufop_err		 err;
 	void			*map = NULL, *held = NULL;
@@ -369,7 +370,11 @@ done:
 		munmap(rs.map, rs.map_len);
 		/* Unused after all: the next job must not find this one's. */
 		if (!slot->rep_in_file)
-			(void)!ftruncate(run->reply_fd, 0);
+			(void)!ftruncate(*rs.fd, 0);
+	}
+	if (slot->rep_in_file) {
+		close(*rs.fd);
+		*rs.fd = -1;
 	}
 	if (map != NULL)
 		munmap(map, st.st_size);

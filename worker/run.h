@@ -15,7 +15,7 @@ struct run {
 	const struct services	*services;
 	const char		*scratch_root;	/* may be NULL: no scratch */
 	const char		*setup_why[SERVICES_MAX]; /* setup() failed: why */
-	int			 reply_fd;	/* for big replies; -1: none */
+	int			 reply_fd[RING_SLOTS];	/* for big replies; or -1 */
 	int			 memory_mb;	/* the limit in force, 0: none yet */
 
 	struct arena		 arena;
@@ -30,10 +30,11 @@ void	 run_init(struct run *, const struct settings *,
 void	 run_release(struct run *);
 
 /*
- * Run the job in slot; body_fd is the source when it is not inline, or -1.
- * Fills in rep, rep_len, rep_in_file and file_len.
+ * Run the job in slot n; body_fd is the source when it is not inline, or -1.
+ * Fills in rep, rep_len, retry, rep_in_file and file_len.  A reply file that
+ * was used is closed: it is the parent's alone from then on.
  */
-void	 run_job(struct run *, struct ring_slot *, int body_fd);
+void	 run_job(struct run *, struct ring_slot *, int n, int body_fd);
 /* Ask the health() of each task in this pool; rep is the sentences. */
 void	 run_health(struct run *, struct ring_slot *, const char *pool);
 

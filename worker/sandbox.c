@@ -34,7 +34,6 @@
 #include <seccomp.h>
 
 #include "arena.h"
-#include "banned.h"
 #include "sandbox.h"
 #include "str.h"
 
@@ -734,7 +733,7 @@ environment_clean(const struct sandbox_conf *conf)
 		setenv("TMPDIR", home, 1);
 }
 
-/* The directory becomes the user's, through a descriptor: no symlink decides. */
+/* The directory becomes the user's; by descriptor, so no symlink decides. */
 static int
 scratch_give(const char *path, uid_t uid, gid_t gid, struct ufop_err *err)
 {
@@ -756,6 +755,22 @@ config:
 		err->code = UFOP_CONFIG;
 	return (-1);
 }
+
+#ifdef __SANITIZE_ADDRESS__
+/*
+ * The leak checker forks and traces its own process at exit(), which is just
+ * what the filter kills for; it asks this function whether to.
+ */
+static bool	 entered;
+
+UFOP_API int	 __lsan_is_turned_off(void);
+
+int
+__lsan_is_turned_off(void)
+{
+	return (entered);
+}
+#endif
 
 int
 sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
@@ -809,6 +824,9 @@ sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
 		return (err_sys(err, "cannot renounce new privileges"));
 	if (landlock_enter(ruleset, err) == -1)
 		return (-1);
+#ifdef __SANITIZE_ADDRESS__
+	entered = true;
+#endif
 	if (!seccomp_there())
 		return (0);
 	return (seccomp_enter(conf, abi > 0 || change, err));

@@ -7,18 +7,18 @@
  * then keep working: a child is handed its input and output as descriptors,
  * and needs no path to them.  There is no way back.
  *
- *			cpu			fetch			net
- *	user		another, when root	the same		the same
- *	new privileges	none, no capability	the same		the same
- *	reads files	scratch, /dev/null	CA certificates, 	all its user may
- *			and alike		resolver's files,
- *						shared libraries
- *	writes files	scratch, /dev/null	none			scratch, /dev/shm,
- *								/proc (not root)
- *	network		none			client sockets over	yes
- *						IPv4 and IPv6
- *	processes	threads only		threads only		yes
- *	signals		itself			itself			its own kind
+ *			cpu		fetch			net
+ *	user		another, if root (the same in all)
+ *	capabilities	none, and none to come (the same in all)
+ *	reads files	scratch,	CA certificates,	what its user
+ *			/dev/null	resolver's files,	may
+ *					shared libraries
+ *	writes files	scratch,	none			scratch,
+ *			/dev/null				/dev/shm, /proc
+ *								(not root)
+ *	network		none		client of IPv4, IPv6	yes
+ *	processes	threads only	threads only		yes
+ *	signals		itself		itself			its own kind
  *
  * Files are held by Landlock (as much as the kernel has of it), the rest by
  * seccomp.  In cpu and fetch only listed system calls pass.  Of the others,
@@ -33,8 +33,8 @@
  *
  * In net, which starts programs that bring their own sandbox, the same two
  * lists are EPERM or fatal but for what a browser's sandbox is built of (user
- * namespaces, chroot, seccomp), and all else passes.  A net child that writes its
- * own /proc/self/uid_map sets PR_SET_DUMPABLE first: only then it may.
+ * namespaces, chroot, seccomp), and all else passes.  A net child that writes
+ * its own /proc/self/uid_map sets PR_SET_DUMPABLE first: only then it may.
  *
  * Without Landlock the user alone holds the files; and where there is neither
  * Landlock nor another user, cpu children can open, make and remove no file at
@@ -80,9 +80,9 @@ struct sandbox_conf {
 
 /*
  * Give it all up.  Besides the table above: a session and process group of its
- * own (killpg(pid) reaches all of it), umask 077, no core file, not dumpable, a
- * clean environment (PATH, HOME, TMPDIR, and LANG, LC_ALL, TZ as they were), and
- * SIGXFSZ and SIGPIPE ignored so that a file over file_max is EFBIG.  The
+ * own (killpg(pid) reaches all of it), umask 077, no core file, not dumpable,
+ * a clean environment (PATH, HOME, TMPDIR, and LANG, LC_ALL, TZ as they were),
+ * and SIGXFSZ and SIGPIPE ignored so that a file over file_max is EFBIG.  The
  * signal for the parent's death (PR_SET_PDEATHSIG) is kept if it was set.
  *
  * Returns 0, or -1 with err (UFOP_CONFIG: the user or the scratch directory;

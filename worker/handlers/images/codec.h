@@ -37,7 +37,7 @@ struct decode_notes {
 
 struct encode_opts {
 	int		 quality;	/* 1 to 100 */
-	bool		 interlace;	/* progressive JPEG, interlaced PNG */
+	bool		 interlace;	/* progressive JPEG */
 	int		 orient;	/* to be written into the file, 1: nothing */
 };
 

@@ -94,6 +94,12 @@ geometry_crop(const struct crop *c, int w, int h, int *x, int *y, int *cw,
 {
 	int pw = c->w > 0 ? c->w : w, ph = c->h > 0 ? c->h : h;
 
+	if (c->long_side && h > w) {
+		int t = pw;
+
+		pw = ph;
+		ph = t;
+	}
 	if (clip(geometry_place(c->gravity, false, w, pw, c->dx), pw, w, x,
 	    cw) == -1)
 		return (-1);

@@ -57,6 +57,7 @@ struct crop {
 	int		 w, h;		/* 0: the whole side */
 	int		 dx, dy;
 	enum gravity	 gravity;
+	bool		 long_side;	/* w is along the longer side */
 };
 
 /*

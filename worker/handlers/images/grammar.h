@@ -14,11 +14,22 @@
 
 #define STEPS_MAX	64	/* operations of one cmd */
 #define SIDE_MAX	30000	/* largest number taken for a side, pixels */
+#define QUALITY		75	/* when none is given; imageView2's default */
 
 enum step_kind {
 	STEP_ORIENT,		/* as EXIF says */
 	STEP_RESIZE,
 	STEP_CROP,
+	STEP_ROTATE,
+	STEP_BLUR,
+	STEP_SHARPEN,
+	STEP_ROUND,
+};
+
+/* A length in pixels, or in per cent of a side. */
+struct length {
+	double		 v;
+	bool		 percent;
 };
 
 struct step {
@@ -26,17 +37,35 @@ struct step {
 	union {
 		struct geometry	 size;
 		struct crop	 crop;
+		int		 degrees;
+		struct { int radius; double sigma; } blur;
+		struct { struct length x, y; } round;
 	};
+};
+
+/* When the result is larger than wanted. */
+struct size_limit {
+	int64_t		 bytes;		/* 0: no limit */
+	bool		 source;	/* the limit is the size of the source */
+	bool		 or_source;	/* larger than the source: return that */
 };
 
 struct spec {
 	struct step	 steps[STEPS_MAX];
 	int		 nsteps;
 	const struct codec *codec;	/* NULL: as the source */
-	struct encode_opts opts;	/* quality 0: the default */
+	struct encode_opts opts;	/* orient is not used */
+	bool		 correct_quality; /* no better than the source's was */
+	bool		 keep_orient;	/* what is not turned stays marked */
+	bool		 ignore_error;
+	unsigned char	 background[4];	/* red, green, blue, alpha */
+	struct size_limit size_limit;
 
 	/* Values of words until all have been read. */
-	int		 w, h;
+	int		 mode, w, h, colours;
+	bool		 forced;
+	enum gravity	 gravity;
+	struct length	 rx, ry;
 	bool		 clipped, placed;
 	struct crop	 clip;
 	struct geometry	 thumb;
@@ -48,6 +77,9 @@ struct spec {
  */
 int	 grammar_thumbnail(struct spec *, struct str, struct ufop_err *);
 int	 grammar_crop(struct spec *, struct str, struct ufop_err *);
+int	 grammar_view2(struct spec *, struct str, struct ufop_err *);
+int	 grammar_mogr2(struct spec *, struct str, struct ufop_err *);
+int	 grammar_round(struct spec *, struct str, struct ufop_err *);
 
 /* All of them by the name in front of the words; ends with a NULL name. */
 struct grammar_name {

@@ -2,12 +2,13 @@
 /* One picture on its way from file to file; see picture.h. */
 #include "picture.h"
 
+#include "ops.h"
 #include "resize.h"
 
 #include <math.h>
 
-#define QUALITY		75	/* imageView2's default */
 #define LOBES		3	/* reach of the kernel, in target pixels */
+#define AVERAGE_SIDE	128	/* more pixels do not change a mean colour */
 
 static int64_t
 now_us(void)
@@ -59,24 +60,6 @@ exchanges_sides(int orient)
 	return (orient >= 5);
 }
 
-void
-picture_auto_orient(struct picture *p)
-{
-	int o = p->info.orient;
-
-	/* Only as stored: a second time, or after a cut, means nothing new. */
-	if (p->orient != 1 || p->decoded)
-		return;
-	p->orient = o;
-	p->info.orient = 1;
-	if (exchanges_sides(o)) {
-		int w = p->w;
-
-		p->w = p->h;
-		p->h = w;
-	}
-}
-
 /*
  * Where on the stored picture (0 to 1 in both directions) a point of the
  * picture as seen lies.
@@ -94,6 +77,42 @@ to_stored(int orient, double u, double v, double *s, double *t)
 		*s = 1 - *s;
 	if (flip_t)
 		*t = 1 - *t;
+}
+
+/* The one orientation that does what first and then second does. */
+static int
+compose(int first, int second)
+{
+	for (int o = 1; o <= 8; o++) {
+		double s, t, s1, t1;
+
+		/* A point off all axes of symmetry tells the eight apart. */
+		to_stored(second, 0.125, 0.25, &s, &t);
+		to_stored(first, s, t, &s, &t);
+		to_stored(o, 0.125, 0.25, &s1, &t1);
+		if (s == s1 && t == t1)
+			return (o);
+	}
+	return (1);
+}
+
+static void
+turn(struct picture *p, int orient)
+{
+	p->orient = compose(p->orient, orient);
+	if (exchanges_sides(orient)) {
+		int w = p->w;
+
+		p->w = p->h;
+		p->h = w;
+	}
+}
+
+void
+picture_auto_orient(struct picture *p)
+{
+	turn(p, p->info.orient);
+	p->info.orient = 1;
 }
 
 /* Pixels seen per stored one, the larger of both directions. */
@@ -116,6 +135,19 @@ is_resized(const struct picture *p)
 	    fabs(p->view.h - (swap ? p->w : p->h)) > 1e-6);
 }
 
+static int
+check_size(const struct picture *p, int w, int h, struct ufop_err *err)
+{
+	if (w <= p->limits->max_output_side &&
+	    h <= p->limits->max_output_side &&
+	    (int64_t)w * h <= p->limits->max_output_pixels)
+		return (0);
+	return (image_err(err, UFOP_TOO_BIG, "the result would be %dx%d; at "
+	    "most %d pixels a side and %lld in all are made", w, h,
+	    p->limits->max_output_side,
+	    (long long)p->limits->max_output_pixels));
+}
+
 int
 picture_resize(struct picture *p, const struct geometry *g,
     struct ufop_err *err)
@@ -125,12 +157,8 @@ picture_resize(struct picture *p, const struct geometry *g,
 	geometry_apply(g, p->w, p->h, &w, &h);
 	if (w == p->w && h == p->h)
 		return (0);
-	if (w > p->limits->max_output_side || h > p->limits->max_output_side ||
-	    (int64_t)w * h > p->limits->max_output_pixels)
-		return (image_err(err, UFOP_TOO_BIG, "the result would be "
-		    "%dx%d; at most %d pixels a side and %lld in all are made",
-		    w, h, p->limits->max_output_side,
-		    (long long)p->limits->max_output_pixels));
+	if (check_size(p, w, h, err) == -1)
+		return (-1);
 	/*
 	 * Small and large again is asked for by who wants it blurred: what the
 	 * first step drops must be gone.
@@ -308,43 +336,108 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 	return (0);
 }
 
+/* ---- what needs pixels at once --------------------------------------- */
+
 int
-picture_write(struct picture *p, const struct codec *codec,
-    const struct encode_opts *wanted, struct picture_file *out,
+picture_rotate(struct picture *p, int degrees, const unsigned char rgba[4],
     struct ufop_err *err)
 {
+	static const int orient[4] = { 1, 6, 3, 8 };
+	double a = degrees * M_PI / 180, c = fabs(cos(a)), s = fabs(sin(a));
+	int w = (int)(p->w * c + p->h * s + 0.5);
+	int h = (int)(p->w * s + p->h * c + 0.5);
+
+	if (degrees % 90 == 0) {
+		turn(p, orient[degrees / 90 % 4]);
+		return (0);
+	}
+	if (check_size(p, w, h, err) == -1 ||
+	    picture_pixels(p, false, false, err) == -1 ||
+	    ops_rotate(&p->image, degrees, w, h, rgba, err) == -1)
+		return (-1);
+	p->w = w;
+	p->h = h;
+	p->view = p->bounds = (struct rect){ 0, 0, w, h };
+	return (0);
+}
+
+int
+picture_blur(struct picture *p, int radius, double sigma,
+    struct ufop_err *err)
+{
+	if (picture_pixels(p, true, false, err) == -1)
+		return (-1);
+	return (ops_blur(&p->image, radius, sigma, err));
+}
+
+int
+picture_sharpen(struct picture *p, struct ufop_err *err)
+{
+	if (picture_pixels(p, true, false, err) == -1)
+		return (-1);
+	return (ops_sharpen(&p->image, err));
+}
+
+int
+picture_round(struct picture *p, double rx, double ry, struct ufop_err *err)
+{
+	if (picture_pixels(p, false, false, err) == -1)
+		return (-1);
+	return (ops_round(&p->image, rx, ry, err));
+}
+
+int
+picture_average(struct picture *p, unsigned char rgb[3], struct ufop_err *err)
+{
+	static const struct geometry small = { .kind = GEOMETRY_INSIDE,
+	    .when = GEOMETRY_SHRINK, .w = AVERAGE_SIDE, .h = AVERAGE_SIDE };
+
+	if (picture_resize(p, &small, err) == -1 ||
+	    picture_pixels(p, false, false, err) == -1)
+		return (-1);
+	ops_average(&p->image, rgb);
+	return (0);
+}
+
+/* ---- writing --------------------------------------------------------- */
+
+const struct codec *
+picture_codec(const struct picture *p, const struct codec *codec)
+{
+	if (codec != NULL)
+		return (codec);
+	return (p->info.codec->encode != NULL ? p->info.codec : &codec_png);
+}
+
+int
+picture_write(struct picture *p, const struct codec *codec,
+    const struct encode_opts *opts, const unsigned char *rgb,
+    struct picture_file *out, struct ufop_err *err)
+{
 	static const unsigned char white[3] = { 255, 255, 255 };
-	struct encode_opts opts = *wanted;
 	struct image *im = &p->image;
 	int64_t start;
 	bool ycc;
 
-	if (codec == NULL)
-		codec = p->info.codec->encode != NULL ? p->info.codec :
-		    &codec_png;
-	if (p->w > p->limits->max_output_side ||
-	    p->h > p->limits->max_output_side || p->w > codec->max_side ||
-	    p->h > codec->max_side ||
-	    (int64_t)p->w * p->h > p->limits->max_output_pixels)
+	codec = picture_codec(p, codec);
+	if (check_size(p, p->w, p->h, err) == -1)
+		return (-1);
+	if (p->w > codec->max_side || p->h > codec->max_side)
 		return (image_err(err, UFOP_TOO_BIG, "the result would be "
-		    "%dx%d; at most %d pixels a side and %lld in all are "
-		    "written; ask for a smaller one", p->w, p->h,
-		    p->limits->max_output_side < codec->max_side ?
-		    p->limits->max_output_side : codec->max_side,
-		    (long long)p->limits->max_output_pixels));
-	if (opts.quality == 0)
-		opts.quality = QUALITY;
+		    "%dx%d; a side of a %s has at most %d pixels", p->w, p->h,
+		    codec->name, codec->max_side));
 	ycc = codec->takes_ycc;
-	if (picture_pixels(p, ycc, ycc && opts.quality < 90, err) == -1)
+	if (picture_pixels(p, ycc, ycc && opts->quality < 90, err) == -1)
 		return (-1);
 	start = now_us();
-	if (!codec->takes_alpha && image_flatten(im, white, err) == -1)
+	if (!codec->takes_alpha &&
+	    image_flatten(im, rgb != NULL ? rgb : white, err) == -1)
 		return (-1);
 	if ((!ycc || im->model == IMAGE_CMYK) && image_to_rgb(im, err) == -1)
 		return (-1);
 	if (!codec->takes_grey && image_to_rgb3(im, err) == -1)
 		return (-1);
-	if (codec->encode(&out->bytes, im, &opts, err) == -1)
+	if (codec->encode(&out->bytes, im, opts, err) == -1)
 		return (-1);
 	out->codec = codec;
 	out->w = p->w;

@@ -61,12 +61,31 @@ void	 picture_release(struct picture *);
 
 /* Turn it as its EXIF says (once). */
 void	 picture_auto_orient(struct picture *);
+/*
+ * Turn it clockwise.  Right angles cost nothing; others make it larger, with
+ * rgba in the corners.
+ */
+int	 picture_rotate(struct picture *, int degrees,
+	    const unsigned char rgba[4], struct ufop_err *);
 
 /* UFOP_TOO_BIG when the result is over the limits on output. */
 int	 picture_resize(struct picture *, const struct geometry *,
 	    struct ufop_err *);
 /* UFOP_BAD_INPUT when the part lies outside the picture. */
 int	 picture_crop(struct picture *, const struct crop *, struct ufop_err *);
+
+/* A bell curve of sigma pixels, cut at radius. */
+int	 picture_blur(struct picture *, int radius, double sigma,
+	    struct ufop_err *);
+/* Edges a little harder. */
+int	 picture_sharpen(struct picture *, struct ufop_err *);
+/* Corners made transparent: quarters of an ellipse of rx by ry pixels. */
+int	 picture_round(struct picture *, double rx, double ry,
+	    struct ufop_err *);
+
+/* The mean colour, transparent pixels left out. */
+int	 picture_average(struct picture *, unsigned char rgb[3],
+	    struct ufop_err *);
 
 /*
  * Make p->image what is seen: exact size, no view, orientation 1; YCC planes
@@ -77,10 +96,14 @@ int	 picture_pixels(struct picture *, bool ycc, bool half,
 
 /*
  * Encode as codec (NULL: as the source was, or as PNG when that is only read).
- * quality 0 is the default, 75.
+ * Where the format knows no transparency, rgb (white when NULL) is behind.
+ * May be called again, with other options.
  */
 int	 picture_write(struct picture *, const struct codec *,
-	    const struct encode_opts *, struct picture_file *,
-	    struct ufop_err *);
+	    const struct encode_opts *, const unsigned char *rgb,
+	    struct picture_file *, struct ufop_err *);
+/* What codec NULL becomes. */
+const struct codec *picture_codec(const struct picture *,
+	    const struct codec *);
 
 #endif

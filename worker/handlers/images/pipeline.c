@@ -1,9 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* A picture through the steps of a cmd. */
+/* A picture through the steps of a cmd; see pipeline.h. */
 #include "pipeline.h"
 
+#include <math.h>
+
+/* The source's quality is a guess above this: what was asked for is used. */
+#define SOURCE_QUALITY_MAX	90
+
+static double
+length(struct length l, int side)
+{
+	return (l.percent ? l.v * side / 100 : l.v);
+}
+
 static int
-do_step(struct picture *p, const struct step *s, struct ufop_err *err)
+do_step(struct picture *p, const struct spec *spec, const struct step *s,
+    struct ufop_err *err)
 {
 	switch (s->kind) {
 	case STEP_ORIENT:
@@ -13,6 +25,105 @@ do_step(struct picture *p, const struct step *s, struct ufop_err *err)
 		return (picture_resize(p, &s->size, err));
 	case STEP_CROP:
 		return (picture_crop(p, &s->crop, err));
+	case STEP_ROTATE:
+		return (picture_rotate(p, s->degrees, spec->background, err));
+	case STEP_BLUR:
+		return (picture_blur(p, s->blur.radius, s->blur.sigma, err));
+	case STEP_SHARPEN:
+		return (picture_sharpen(p, err));
+	case STEP_ROUND:
+		return (picture_round(p, length(s->round.x, p->w),
+		    length(s->round.y, p->h), err));
+	}
+	return (0);
+}
+
+/*
+ * imageView2's correction: a JPEG of little quality does not get better by
+ * being written with more, only longer; shrinking it makes it finer.
+ */
+static int
+quality(const struct spec *spec, const struct picture *p)
+{
+	int q = spec->opts.quality;
+	double corrected;
+
+	if (!spec->correct_quality || p->info.quality == 0 ||
+	    p->info.quality > SOURCE_QUALITY_MAX)
+		return (q);
+	corrected = p->info.quality * sqrt((double)p->info.w * p->info.h /
+	    ((double)p->w * p->h));
+	corrected = fmin(SOURCE_QUALITY_MAX, corrected);
+	return (corrected < q ? (int)fmax(1, corrected) : q);
+}
+
+/*
+ * Halve the range of qualities until the largest is found that stays below the
+ * limit; the least one is taken when none does.
+ */
+static int
+fit(struct picture *p, const struct spec *spec, struct encode_opts *opts,
+    int64_t limit, struct picture_file *out, struct ufop_err *err)
+{
+	int low = 1, high = opts->quality - 1;
+
+	while (low <= high) {
+		struct picture_file f;
+
+		opts->quality = (low + high) / 2;
+		if (picture_write(p, spec->codec, opts, spec->background, &f,
+		    err) == -1) {
+			free(out->bytes.p);
+			return (-1);
+		}
+		if ((int64_t)f.bytes.len > limit && low < high) {
+			free(f.bytes.p);
+		} else {
+			free(out->bytes.p);
+			*out = f;
+		}
+		if ((int64_t)f.bytes.len > limit)
+			high = opts->quality - 1;
+		else
+			low = opts->quality + 1;
+	}
+	return (0);
+}
+
+/* The source itself as the result. */
+static int
+give_back(const struct picture *p, struct picture_file *out,
+    struct ufop_err *err)
+{
+	*out = (struct picture_file){ .bytes.len = p->len,
+	    .codec = p->info.codec, .w = p->info.w, .h = p->info.h };
+	if ((out->bytes.p = image_malloc(p->len, err)) == NULL)
+		return (-1);
+	memcpy(out->bytes.p, p->data, p->len);
+	return (0);
+}
+
+static int
+write_result(struct picture *p, const struct spec *spec,
+    struct picture_file *out, struct ufop_err *err)
+{
+	struct encode_opts opts = spec->opts;
+	int64_t limit = spec->size_limit.source ? (int64_t)p->len :
+	    spec->size_limit.bytes;
+
+	opts.quality = quality(spec, p);
+	opts.orient = spec->keep_orient ? p->info.orient : 1;
+	if (picture_write(p, spec->codec, &opts, spec->background, out,
+	    err) == -1)
+		return (-1);
+	/* Only JPEG has a quality to be lowered. */
+	if (limit > 0 && (int64_t)out->bytes.len > limit &&
+	    out->codec == &codec_jpeg &&
+	    fit(p, spec, &opts, limit, out, err) == -1)
+		return (-1);
+	if (spec->size_limit.or_source && out->bytes.len >= p->len) {
+		free(out->bytes.p);
+		return (give_back(p, out, err));
 	}
 	return (0);
 }
@@ -22,15 +133,16 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
     const unsigned char *data, size_t len, struct picture_file *out,
     struct picture_times *times, struct ufop_err *err)
 {
-	struct encode_opts opts = spec->opts;
 	struct picture p;
 	int ret = picture_open(&p, limits, data, len, err);
 
+	p.ignore_error = spec->ignore_error;
 	for (int i = 0; i < spec->nsteps && ret == 0; i++)
-		ret = do_step(&p, &spec->steps[i], err);
-	opts.orient = p.info.orient;
+		ret = do_step(&p, spec, &spec->steps[i], err);
 	if (ret == 0)
-		ret = picture_write(&p, spec->codec, &opts, out, err);
+		ret = write_result(&p, spec, out, err);
+	if (ret == -1 && spec->ignore_error && p.info.codec != NULL)
+		ret = give_back(&p, out, err);
 	*times = p.times;
 	picture_release(&p);
 	return (ret);

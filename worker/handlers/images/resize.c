@@ -10,7 +10,7 @@
 #include <arm_neon.h>
 #endif
 
-#define LOBES		3
+#define LOBES		3	/* RESIZE_REACH */
 #define BITS		14	/* of a weight's fraction */
 #define MID_BITS	6	/* of a sample's fraction between the passes */
 #define MID_SHIFT	(BITS - MID_BITS)
@@ -28,6 +28,13 @@ struct taps {
 	int	 size;		/* even; padded with zeros */
 };
 
+/* How much a sample at distance x (at scale 1) counts. */
+struct kernel {
+	double	(*weight)(double x, double sigma);
+	double	reach;		/* beyond it, nothing */
+	double	sigma;
+};
+
 static double
 sinc(double x)
 {
@@ -36,9 +43,16 @@ sinc(double x)
 }
 
 static double
-lanczos(double x)
+lanczos(double x, double sigma)
 {
+	(void)sigma;
 	return (fabs(x) >= LOBES ? 0 : sinc(x) * sinc(x / LOBES));
+}
+
+static double
+gauss(double x, double sigma)
+{
+	return (exp(-x * x / (2 * sigma * sigma)));
 }
 
 static void
@@ -53,11 +67,11 @@ taps_release(struct taps *t)
  * to b1 - 1 may be used.
  */
 static int
-taps_init(struct taps *t, int count, double from, double len, int b0, int b1,
-    struct ufop_err *err)
+taps_init(struct taps *t, const struct kernel *kernel, int count, double from,
+    double len, int b0, int b1, struct ufop_err *err)
 {
 	double scale = len / count, stretch = scale > 1 ? scale : 1;
-	double reach = LOBES * stretch;
+	double reach = kernel->reach * stretch;
 	int most = (int)ceil(2 * reach) + 2;
 	double *w;
 
@@ -89,7 +103,8 @@ taps_init(struct taps *t, int count, double from, double len, int b0, int b1,
 		hi = hi > b1 ? b1 : hi <= lo ? lo + 1 : hi;
 		n = hi - lo < most ? hi - lo : most;
 		for (int j = 0; j < n; j++) {
-			w[j] = lanczos((lo + j + 0.5 - centre) / stretch);
+			w[j] = kernel->weight((lo + j + 0.5 - centre) / stretch,
+			    kernel->sigma);
 			sum += w[j];
 		}
 		left = 1 << BITS;
@@ -307,8 +322,9 @@ box(struct plane *dst, const struct plane *src, const struct resize_view *b,
 }
 
 static int
-lanczos_plane(struct plane *dst, const struct plane *src,
-    const struct resize_view *v, bool alpha, struct ufop_err *err)
+filter_plane(struct plane *dst, const struct plane *src,
+    const struct resize_view *v, const struct kernel *kernel, bool alpha,
+    struct ufop_err *err)
 {
 	struct taps tx = { 0 }, ty = { 0 };
 	int n = src->n, w = v->bx1 - v->bx0, ret = -1;
@@ -318,8 +334,9 @@ lanczos_plane(struct plane *dst, const struct plane *src,
 	int32_t *sums = NULL;
 	const unsigned char **rows = NULL;
 
-	if (taps_init(&tx, dst->w, v->x - v->bx0, v->w, 0, w, err) == -1 ||
-	    taps_init(&ty, dst->h, v->y, v->h, v->by0, v->by1, err) == -1)
+	if (taps_init(&tx, kernel, dst->w, v->x - v->bx0, v->w, 0, w, err) ==
+	    -1 || taps_init(&ty, kernel, dst->h, v->y, v->h, v->by0, v->by1,
+	    err) == -1)
 		goto out;
 	pad = (size_t)w + (size_t)tx.size;
 	mid = image_malloc((size_t)w * (size_t)n * sizeof(*mid), err);
@@ -383,13 +400,14 @@ int
 resize_plane(struct plane *dst, const struct plane *src,
     const struct resize_view *view, bool alpha, struct ufop_err *err)
 {
+	static const struct kernel kernel = { lanczos, LOBES, 0 };
 	struct resize_view v = *view;
 	struct plane small;
 	int fx = (int)(v.w / dst->w / BOX_LEAVES);
 	int fy = (int)(v.h / dst->h / BOX_LEAVES), ret;
 
 	if (fx <= 1 && fy <= 1)
-		return (lanczos_plane(dst, src, &v, alpha, err));
+		return (filter_plane(dst, src, &v, &kernel, alpha, err));
 	fx = fx < 1 ? 1 : fx;
 	fy = fy < 1 ? 1 : fy;
 	if (box(&small, src, &v, fx, fy, err) == -1)
@@ -401,7 +419,17 @@ resize_plane(struct plane *dst, const struct plane *src,
 	v.bx0 = v.by0 = 0;
 	v.bx1 = small.w;
 	v.by1 = small.h;
-	ret = lanczos_plane(dst, &small, &v, alpha, err);
+	ret = filter_plane(dst, &small, &v, &kernel, alpha, err);
 	free(small.p);
 	return (ret);
+}
+
+int
+resize_blur(struct plane *dst, const struct plane *src, int radius,
+    double sigma, bool alpha, struct ufop_err *err)
+{
+	struct kernel kernel = { gauss, radius + 0.5, sigma };
+	struct resize_view v = { 0, 0, src->w, src->h, 0, 0, src->w, src->h };
+
+	return (filter_plane(dst, src, &v, &kernel, alpha, err));
 }

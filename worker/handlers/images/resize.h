@@ -34,4 +34,11 @@ bool	 resize_is_copy(const struct resize_view *, int w, int h);
 int	 resize_plane(struct plane *dst, const struct plane *src,
 	    const struct resize_view *, bool alpha, struct ufop_err *err);
 
+/*
+ * The same machinery with a bell curve of sigma pixels, cut at radius, into a
+ * dst of src's size.
+ */
+int	 resize_blur(struct plane *dst, const struct plane *src, int radius,
+	    double sigma, bool alpha, struct ufop_err *);
+
 #endif
