@@ -308,6 +308,7 @@ test_egress_hosts(void)
 		{ ":::", NULL },
 		{ "\xff\xfe", NULL },
 		{ "a\xc3", NULL },
+		{ "\xef\xb8\x8f", NULL },	/* mapped to nothing */
 	};
 	char		out[EGRESS_HOST_MAX + 1], longest[300];
 	struct ufop_err	err;
@@ -379,6 +380,8 @@ test_egress_urls(void)
 		{ "http://[fe80::1%eth0]/", UFOP_BAD_INPUT, NULL },
 		{ "http://1.2.3.4.5/", UFOP_BAD_INPUT, NULL },
 		{ "http://a..b/", UFOP_BAD_INPUT, NULL },
+		{ "http://a b@example.com/", UFOP_BAD_INPUT, NULL },
+		{ "http://\xc3\xbc@example.com/", UFOP_BAD_INPUT, NULL },
 
 		{ "http://127.0.0.1/", UFOP_BAD_SOURCE, NULL },
 		{ "http://127.0.0.1./", UFOP_BAD_SOURCE, NULL },

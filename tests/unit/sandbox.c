@@ -603,6 +603,21 @@ test_sandbox_scratch_errors(void)
 	CHECK_INT(err.code, UFOP_CONFIG);
 }
 
+static void
+orderly_exit(void)
+{
+	exit(0);
+}
+
+/* Also with a leak checker, which would fork and trace. */
+void
+test_sandbox_exit(void)
+{
+	struct sandbox_conf	conf = conf_make(SANDBOX_CPU);
+
+	child(&conf, orderly_exit);
+}
+
 static void *
 wait_for_ever(void *arg)
 {
