@@ -246,6 +246,7 @@ static int
 add_app(struct cli *cli, const char *path, struct ufop_err *err)
 {
 	char	*real;
+	int	 i;
 
 	if (cli->napps == CLI_APPS_MAX)
 		return (err_set(err, UFOP_USAGE, "more than %d times -A",
@@ -261,6 +262,12 @@ add_app(struct cli *cli, const char *path, struct ufop_err *err)
 		    "comma in it; move or link it elsewhere", real);
 		free(real);
 		return (-1);
+	}
+	for (i = 0; i < cli->napps; i++) {
+		if (strcmp(real, cli->apps[i]) == 0) {
+			free(real);
+			return (0);
+		}
 	}
 	cli->apps[cli->napps++] = real;
 	return (0);
@@ -384,19 +391,51 @@ cli_next(struct cli *cli, int argc, char **argv)
 /* Bytes of a list of services: the settings' own lines are shorter. */
 #define LIST_MAX	(CLI_APPS_MAX * PATH_MAX + 65536)
 
-/* The services of -A in front of those that the settings name. */
+/* Whether word is the path of a service that -A has given already. */
+static bool
+is_app(const struct cli *cli, struct str word)
+{
+	char	path[PATH_MAX], *real;
+	bool	hit = false;
+	int	i;
+
+	/* As services_load() tells a path from a name. */
+	if (word.len >= sizeof(path) || (str_find(word, '/') == -1 &&
+	    !str_eq_c(str_slice(word, word.len < 3 ? 0 : word.len - 3,
+	    word.len), ".so")))
+		return (false);
+	memcpy(path, word.s, word.len);
+	path[word.len] = '\0';
+	real = realpath(path, NULL);
+	for (i = 0; real != NULL && i < cli->napps; i++)
+		hit = hit || strcmp(real, cli->apps[i]) == 0;
+	free(real);
+	return (hit);
+}
+
+/*
+ * The services of -A in front of those that the settings name.  One that is
+ * named by both moves to the front.
+ */
 static int
 prepend_apps(struct cli *cli, struct ufop_err *err)
 {
+	struct str	rest, word;
 	struct buf	list;
 	int		i, rc;
 
 	if (cli->napps == 0)
 		return (0);
+	rest = str_from(settings_str(&cli->settings, "ufop", "services"));
 	buf_init(&list, LIST_MAX);
 	for (i = 0; i < cli->napps; i++)
 		buf_addf(&list, "%s ", cli->apps[i]);
-	buf_cstr(&list, settings_str(&cli->settings, "ufop", "services"));
+	while (settings_word(&rest, &word)) {
+		if (!is_app(cli, word))
+			buf_addf(&list, "%.*s ", STR_ARG(word));
+	}
+	/* Without the last space. */
+	list.p[list.len - 1] = '\0';
 	rc = settings_set(&cli->settings, "ufop", "services", list.p, "-A",
 	    err);
 	buf_release(&list);
@@ -444,6 +483,42 @@ cli_load(struct cli *cli, const char *proc, enum cli_need need,
 			return (-1);
 	}
 	return (0);
+}
+
+/* Whether the list of words has this one. */
+static bool
+has_word(struct str list, const char *name)
+{
+	struct str	word;
+
+	while (settings_word(&list, &word)) {
+		if (str_eq_c(word, name))
+			return (true);
+	}
+	return (false);
+}
+
+int
+cli_serve_all_pools(struct cli *cli, struct ufop_err *err)
+{
+	const struct services	*services = &cli->services;
+	struct buf		 list;
+	int			 i, rc;
+
+	if (settings_find(&cli->settings, "worker", "pools")->is_set)
+		return (0);
+	buf_init(&list, LIST_MAX);
+	for (i = 0; i < services->ntasks; i++) {
+		const char	*pool = services->tasks[i].pool;
+
+		if (!has_word((struct str){ list.p, list.len }, pool))
+			buf_addf(&list, "%s%s", list.len == 0 ? "" : " ",
+			    pool);
+	}
+	rc = list.len == 0 ? 0 : settings_set(&cli->settings, "worker",
+	    "pools", list.p, "the tasks' pools", err);
+	buf_release(&list);
+	return (rc);
 }
 
 int

@@ -100,6 +100,12 @@ enum cli_need { CLI_SETTINGS, CLI_ROUTES };
 int	 cli_load(struct cli *, const char *proc, enum cli_need,
 	    struct ufop_err *);
 /*
+ * Unless worker.pools is set: have the worker serve the pools that the tasks
+ * ask for, so that none waits in vain.
+ */
+int	 cli_serve_all_pools(struct cli *, struct ufop_err *);
+
+/*
  * Put the settings into the environment for a program that is no part of this
  * process: there it cannot be seen where ufop's own parts lie.
  */

@@ -35,7 +35,8 @@ run(struct cli *cli, int argc, char **argv)
 	if (optind < argc)
 		return (cli_usage(cli, "'%s': no operand is expected",
 		    argv[optind]));
-	if (cli_load(cli, "worker", CLI_SETTINGS, &err) == -1)
+	if (cli_load(cli, "worker", CLI_SETTINGS, &err) == -1 ||
+	    cli_serve_all_pools(cli, &err) == -1)
 		return (cli_fail(&err));
 	return (worker_run(&cli->settings, &cli->services, (int)ready_fd));
 }

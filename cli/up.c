@@ -34,6 +34,7 @@
 #include "log.h"
 #include "part.h"
 #include "probe.h"
+#include "redis.h"
 #include "reqid.h"
 
 #define READY_MS	15000	/* all parts must answer by then */
@@ -221,6 +222,18 @@ check_port(const char *host, int port, struct ufop_err *err)
 	return (rc == -1 ? -1 : 0);
 }
 
+/* Front and worker would go on trying; here nothing else is to come. */
+static int
+check_redis(const struct settings *settings, struct ufop_err *err)
+{
+	struct redis	redis;
+
+	if (redis_open(&redis, settings, err) == -1)
+		return (-1);
+	redis_close(&redis);
+	return (0);
+}
+
 static void
 plan_redis(struct up *up)
 {
@@ -282,6 +295,8 @@ prepare(struct up *up, struct ufop_err *err)
 		memmove(up->host, host, strlen(host) + 1);
 	}
 
+	if (!up->own_redis && check_redis(settings, err) == -1)
+		return (-1);
 	if (make_instance(up, err) == -1)
 		return (-1);
 	if (up->own_redis) {
@@ -792,6 +807,7 @@ run(struct cli *cli, int argc, char **argv)
 		    argv[optind]));
 	/* The routes are compiled too: a bad one is reported once, not thrice. */
 	if (cli_load(cli, "up", CLI_ROUTES, &err) == -1 ||
+	    cli_serve_all_pools(cli, &err) == -1 ||
 	    front_set_listen(&cli->settings, address, port, &err) == -1)
 		return (cli_fail(&err));
 
