@@ -45,7 +45,7 @@ UNIT_SRC	:= $(wildcard tests/unit/*.c)
 LIBS_lib	:= -lhiredis -ljansson -linih
 LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
-LIBS_images	:= -ljpeg -ldeflate -lm
+LIBS_images	:= -ljpeg -ldeflate -lexif -lm
 LIBS_debug	:=
 
 FRONT	:= $(BUILD)/ufop-front.so

@@ -44,7 +44,7 @@ test_images_geometry_sizes(void)
 		{ { IN, SHR, false, 0, 0, 0 }, 640, 427, 640, 427 },
 		{ { GEOMETRY_AREA, ALW, false, 0, 0, 10000 }, 640, 427, 122, 81 },
 		{ { GEOMETRY_AREA, ALW, false, 0, 0, 1 }, 640, 427, 1, 1 },
-		{ { GEOMETRY_AREA, ALW, false, 0, 0, 1 << 30 }, 640, 427, 640, 427 },
+		{ { GEOMETRY_AREA, ALW, false, 0, 0, 1093120 }, 640, 427, 1280, 854 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -64,20 +64,21 @@ test_images_geometry_crops(void)
 		struct crop	c;
 		int		x, y, w, h;	/* of 640x427; w 0: nothing left */
 	} rows[] = {
-		{ { 300, 0, 0, 0, GRAVITY_NORTHWEST }, 0, 0, 300, 427 },
-		{ { 0, 200, 0, 0, GRAVITY_NORTHWEST }, 0, 0, 640, 200 },
-		{ { 300, 300, 30, 100, GRAVITY_NORTHWEST }, 30, 100, 300, 300 },
-		{ { 300, 300, 30, -100, GRAVITY_NORTHWEST }, 30, 0, 300, 200 },
-		{ { 300, 300, -30, 100, GRAVITY_NORTHWEST }, 0, 100, 270, 300 },
-		{ { 300, 300, -30, -100, GRAVITY_NORTHWEST }, 0, 0, 270, 200 },
-		{ { 50, 50, 0, 0, GRAVITY_NORTHWEST }, 0, 0, 50, 50 },
-		{ { 201, 200, 0, 0, GRAVITY_CENTER }, 220, 113, 201, 200 },
-		{ { 200, 200, 10, 20, GRAVITY_SOUTHEAST }, 430, 207, 200, 200 },
-		{ { 200, 200, 10, 20, GRAVITY_NORTHEAST }, 430, 20, 200, 200 },
-		{ { 9999, 9999, 0, 0, GRAVITY_CENTER }, 0, 0, 640, 427 },
-		{ { 10, 10, 639, 426, GRAVITY_NORTHWEST }, 639, 426, 1, 1 },
-		{ { 10, 10, 640, 0, GRAVITY_NORTHWEST }, 0, 0, 0, 0 },
-		{ { 10, 10, -10, 0, GRAVITY_NORTHWEST }, 0, 0, 0, 0 },
+		{ { 300, 0, 0, 0, GRAVITY_NORTHWEST, false }, 0, 0, 300, 427 },
+		{ { 0, 200, 0, 0, GRAVITY_NORTHWEST, false }, 0, 0, 640, 200 },
+		{ { 300, 300, 30, 100, GRAVITY_NORTHWEST, false }, 30, 100, 300, 300 },
+		{ { 300, 300, 30, -100, GRAVITY_NORTHWEST, false }, 30, 0, 300, 200 },
+		{ { 300, 300, -30, 100, GRAVITY_NORTHWEST, false }, 0, 100, 270, 300 },
+		{ { 300, 300, -30, -100, GRAVITY_NORTHWEST, false }, 0, 0, 270, 200 },
+		{ { 50, 50, 0, 0, GRAVITY_NORTHWEST, false }, 0, 0, 50, 50 },
+		{ { 50, 20, 0, 0, GRAVITY_NORTHWEST, true }, 0, 0, 50, 20 },
+		{ { 201, 200, 0, 0, GRAVITY_CENTER, false }, 220, 113, 201, 200 },
+		{ { 200, 200, 10, 20, GRAVITY_SOUTHEAST, false }, 430, 207, 200, 200 },
+		{ { 200, 200, 10, 20, GRAVITY_NORTHEAST, false }, 430, 20, 200, 200 },
+		{ { 9999, 9999, 0, 0, GRAVITY_CENTER, false }, 0, 0, 640, 427 },
+		{ { 10, 10, 639, 426, GRAVITY_NORTHWEST, false }, 639, 426, 1, 1 },
+		{ { 10, 10, 640, 0, GRAVITY_NORTHWEST, false }, 0, 0, 0, 0 },
+		{ { 10, 10, -10, 0, GRAVITY_NORTHWEST, false }, 0, 0, 0, 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

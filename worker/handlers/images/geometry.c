@@ -19,6 +19,7 @@ geometry_apply(const struct geometry *g, int w, int h, int *rw, int *rh)
 {
 	int64_t bw = g->w, bh = g->h;
 	bool by_width;
+	double area;
 
 	*rw = w;
 	*rh = h;
@@ -36,12 +37,10 @@ geometry_apply(const struct geometry *g, int w, int h, int *rw, int *rh)
 		*rh = bh > 0 ? (int)bh : h;
 		break;
 	case GEOMETRY_AREA:
-		if ((int64_t)w * h > g->area) {
-			double k = sqrt((double)g->area / ((double)w * h));
-
-			*rw = (int)fmax(1, floor(w * k));
-			*rh = (int)fmax(1, floor(h * k));
-		}
+		/* Rounded down, or there would be more than area. */
+		area = sqrt((double)g->area / ((double)w * h));
+		*rw = (int)fmin(INT_MAX, fmax(1, floor(w * area)));
+		*rh = (int)fmin(INT_MAX, fmax(1, floor(h * area)));
 		break;
 	case GEOMETRY_INSIDE:
 	case GEOMETRY_COVER:

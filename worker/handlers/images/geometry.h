@@ -16,7 +16,7 @@ enum geometry_kind {
 	GEOMETRY_INSIDE,	/* as large as fits w x h */
 	GEOMETRY_COVER,		/* as small as covers w x h */
 	GEOMETRY_EXACT,		/* w x h, whatever the proportions */
-	GEOMETRY_AREA,		/* in proportion, at most area pixels */
+	GEOMETRY_AREA,		/* in proportion, as near to area pixels as fits */
 };
 
 /* Which changes of size are wanted; the others leave the picture as it is. */

@@ -162,6 +162,13 @@ is(struct str v, const char *s)
 	return (strlen(s) == v.len && memcmp(v.s, s, v.len) == 0);
 }
 
+/* A sign, or the letter that stands for it where signs are escaped. */
+static bool
+next_sign(struct str *v, bool escaped, char letter, char sign)
+{
+	return (next_is(v, escaped ? letter : sign));
+}
+
 /*
  * The forms of thumbnail/.  A leading ! says that signs which mean something
  * in a url are written as letters: p is %, r is ^.
@@ -172,12 +179,11 @@ take_geometry(struct spec *spec, const struct word *w, struct str v)
 	bool escaped = next_is(&v, '!'), has_w, has_x, has_h;
 	struct geometry g = { .kind = GEOMETRY_INSIDE };
 	struct step *s;
-	char sign;
 
 	(void)w;
 	has_w = number(&v, MOGR2_MAX, &g.w) == 0;
-	if (has_w && escaped && next_is(&v, 'p')) {
-		/* !<S>p both sides, !<S>px the width */
+	if (has_w && next_sign(&v, escaped, 'p', '%')) {
+		/* <S>% is both sides, <S>%x the width. */
 		g.kind = GEOMETRY_PERCENT;
 		g.h = next_is(&v, 'x') ? 0 : g.w;
 		goto done;
@@ -191,28 +197,21 @@ take_geometry(struct spec *spec, const struct word *w, struct str v)
 	has_h = has_x && number(&v, MOGR2_MAX, &g.h) == 0;
 	if (!has_x || (!has_w && !has_h))
 		return (-1);
-	if (escaped && !has_w && next_is(&v, 'p')) {
+	if (!has_w && next_sign(&v, escaped, 'p', '%')) {
 		g.kind = GEOMETRY_PERCENT;
 		goto done;
 	}
 	/* Beyond what can be made, a box only shrinks. */
 	if (g.w > MOGR2_SIDE || g.h > MOGR2_SIDE)
 		g.when = GEOMETRY_SHRINK;
-	sign = v.len > 0 ? v.s[0] : 0;
-	if (sign != 0)
-		next_is(&v, sign);
-	if (escaped != (sign == 'r'))
-		return (-1);
-	if (sign == 'r')
+	if (next_sign(&v, escaped, 'r', '^'))
 		g.kind = GEOMETRY_COVER;
-	else if (sign == '!')
+	else if (next_is(&v, '!'))
 		g.kind = GEOMETRY_EXACT;
-	else if (sign == '>')
+	else if (next_is(&v, '>'))
 		g.when = GEOMETRY_SHRINK;
-	else if (sign == '<')
+	else if (next_is(&v, '<'))
 		g.when = GEOMETRY_ENLARGE;
-	else if (sign != 0)
-		return (-1);
 done:
 	if (v.len != 0 || (g.w == 0 && g.h == 0) ||
 	    (g.kind == GEOMETRY_PERCENT && (g.w > 1000 || g.h > 1000)) ||
@@ -469,10 +468,11 @@ take_length(struct spec *spec, const struct word *w, struct str v)
 static int
 unknown(const struct grammar *g, struct str name, struct ufop_err *err)
 {
-	char known[160];
+	char known[256];
 	size_t n = 0;
 
-	for (const struct word *w = g->words; w->name != NULL; w++)
+	for (const struct word *w = g->words;
+	    w->name != NULL && n < sizeof(known); w++)
 		n += (size_t)snprintf(known + n, sizeof(known) - n, "%s%s",
 		    n > 0 ? ", " : "", w->name);
 	return (image_err(err, UFOP_BAD_INPUT, "%s has no word '%.*s'; its words "

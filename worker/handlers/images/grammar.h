@@ -62,7 +62,7 @@ struct spec {
 	struct size_limit size_limit;
 
 	/* Values of words until all have been read. */
-	int		 mode, w, h, colours;
+	int		 mode, w, h;
 	bool		 forced;
 	enum gravity	 gravity;
 	struct length	 rx, ry;

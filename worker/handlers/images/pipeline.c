@@ -76,16 +76,18 @@ fit(struct picture *p, const struct spec *spec, struct encode_opts *opts,
 			free(out->bytes.p);
 			return (-1);
 		}
-		if ((int64_t)f.bytes.len > limit && low < high) {
-			free(f.bytes.p);
-		} else {
-			free(out->bytes.p);
-			*out = f;
-		}
 		if ((int64_t)f.bytes.len > limit)
 			high = opts->quality - 1;
 		else
 			low = opts->quality + 1;
+		/* The smaller one, until one fits; then the larger that fits. */
+		if ((int64_t)out->bytes.len > limit ?
+		    f.bytes.len < out->bytes.len :
+		    (int64_t)f.bytes.len <= limit) {
+			free(out->bytes.p);
+			*out = f;
+		} else
+			free(f.bytes.p);
 	}
 	return (0);
 }

@@ -4,6 +4,7 @@
  */
 #include <malloc.h>
 
+#include "info.h"
 #include "pipeline.h"
 
 /* Free memory a child keeps: 12 million pixels decoded whole, and room. */
@@ -30,6 +31,8 @@ note_times(struct ufop_job *job, const struct picture_times *t)
 	ufop_note_us(job, "decode", t->decode_us);
 	ufop_note_us(job, "resize", t->resize_us);
 	ufop_note_us(job, "encode", t->encode_us);
+	if (t->shrink == 0)
+		return;
 	snprintf(shrink, sizeof(shrink), "1/%d", t->shrink);
 	ufop_note(job, "shrink", shrink);
 }
@@ -62,27 +65,54 @@ run_grammar(struct ufop_job *job, struct ufop_reply *reply)
 	    out.codec->type));
 }
 
+/* A picture opened, asked by one of info.h's, and answered as JSON. */
+static int
+run_json(struct ufop_job *job, struct ufop_reply *reply,
+    json_t *(*ask)(struct picture *, struct ufop_err *))
+{
+	struct limits limits = limits_of(job);
+	struct ufop_err err;
+	struct picture p;
+	json_t *answer = NULL;
+
+	if (picture_open(&p, &limits, job->data, job->len, &err) == 0)
+		answer = ask(&p, &err);
+	note_times(job, &p.times);
+	picture_release(&p);
+	if (answer == NULL)
+		return (ufop_fail_err(reply, &err));
+	ufop_reply_header(reply, "Cache-Control", "no-store");
+	return (ufop_reply_json(reply, answer));
+}
+
+static json_t *
+ask_head(struct picture *p, struct ufop_err *err)
+{
+	return (info_head(&p->info, err));
+}
+
+static json_t *
+ask_exif(struct picture *p, struct ufop_err *err)
+{
+	return (info_exif(p->data, p->len, err));
+}
+
 static int
 run_info(struct ufop_job *job, struct ufop_reply *reply)
 {
-	struct limits limits = limits_of(job);
-	const struct image_info *in;
-	struct ufop_err err;
-	struct picture p;
-	json_t *info;
+	return (run_json(job, reply, ask_head));
+}
 
-	if (picture_open(&p, &limits, job->data, job->len, &err) == -1)
-		return (ufop_fail_err(reply, &err));
-	in = &p.info;
-	info = json_pack("{s:s, s:i, s:i, s:s}", "format", in->codec->name,
-	    "width", in->w, "height", in->h, "colorModel", in->color);
-	if (info != NULL && in->animated)
-		json_object_set_new(info, "frameNumber",
-		    json_integer(in->frames));
-	ufop_note_us(job, "probe", p.times.probe_us);
-	picture_release(&p);
-	ufop_reply_header(reply, "Cache-Control", "no-store");
-	return (ufop_reply_json(reply, info));
+static int
+run_exif(struct ufop_job *job, struct ufop_reply *reply)
+{
+	return (run_json(job, reply, ask_exif));
+}
+
+static int
+run_average(struct ufop_job *job, struct ufop_reply *reply)
+{
+	return (run_json(job, reply, info_average));
 }
 
 /*
@@ -112,9 +142,31 @@ static const struct ufop_task tasks[] = {
 		.summary = "Cuts a part out: /crop/300,200,10,20, or "
 		    "/crop/clip/300x200/at/10,20/thumb/150x100",
 	}, {
+		.name = "imageview2", .run = run_grammar,
+		.route = "^/imageView2(?:/|$)",
+		.summary = "Thumbnails by mode: "
+		    "/imageView2/<0-5>/w/200/h/100[/format/png][/q/75]",
+	}, {
+		.name = "imagemogr2", .run = run_grammar,
+		.route = "^/imageMogr2(?:/|$)",
+		.summary = "Operations in the order written: /imageMogr2/"
+		    "auto-orient/thumbnail/300x/gravity/Center/crop/200x200",
+	}, {
+		.name = "roundpic", .run = run_grammar,
+		.route = "^/roundPic(?:/|$)",
+		.summary = "Round corners: /roundPic/radius/!25p",
+	}, {
 		.name = "imageinfo", .run = run_info,
 		.route = "^/imageInfo$",
 		.summary = "Format, size and colour model as JSON.",
+	}, {
+		.name = "exif", .run = run_exif,
+		.route = "^/exif$",
+		.summary = "The tags of a photograph's EXIF data as JSON.",
+	}, {
+		.name = "imageave", .run = run_average,
+		.route = "^/imageAve$",
+		.summary = "The mean colour as JSON.",
 	},
 	{ 0 }
 };
