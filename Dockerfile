@@ -20,6 +20,8 @@ RUN apt-get update \
  && apt-get install -y --no-install-recommends \
 	ca-certificates \
 	libcurl4 \
+	libdeflate0 \
+	libexif12 \
 	libhiredis0.14 \
 	libinih1 \
 	libjansson4 \
@@ -28,7 +30,6 @@ RUN apt-get update \
 	libpq5 \
 	libseccomp2 \
 	libssl3 \
-	libturbojpeg0 \
 	redis-server \
 	supervisor \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \

@@ -17,7 +17,7 @@ import time
 import harness
 import httpc
 import pictures
-from harness import DATA, ROOT, UFOP, Process, Stack, check, check_answer, \
+from harness import BUILD, DATA, ROOT, UFOP, Process, Stack, check, check_answer, \
     check_eq, check_error, deadline, free_port, wait_until
 from resp import Resp
 
@@ -698,7 +698,7 @@ def packages():
     for path in glob.glob(os.path.join(ROOT, "scripts", "packages*")):
         with open(path) as f:
             for line in f:
-                names += line.split("#")[0].split()
+                names += line.split("#")[0].split()[:1]
     return names
 
 
@@ -731,3 +731,25 @@ def test_setup():
         check_eq(status, 1, "exit status")
         check(any(" update" in c for c in calls), "no update: %r", calls)
         check("kore python3" in err.splitlines()[-1], "%r", err)
+
+
+def test_image_has_every_library():
+    """What the built parts link to is installed in the image's last stage."""
+    for name in ("objdump", "dpkg"):
+        harness.need_program(name)
+    with open(os.path.join(ROOT, "Dockerfile")) as f:
+        last_stage = f.read().split("\nFROM ")[-1]
+    installed = set(re.findall(r"^\t([a-z0-9.+-]+) \\$", last_stage, re.M))
+    parts = [UFOP, shutil.which("kore")] + \
+        glob.glob(os.path.join(BUILD, "*.so")) + \
+        glob.glob(os.path.join(BUILD, "services", "*.so"))
+    for part in parts:
+        text = subprocess.run(["objdump", "-p", part], check=True,
+                              capture_output=True, text=True).stdout
+        for soname in re.findall(r"NEEDED +(\S+)", text):
+            found = subprocess.run(["dpkg", "-S", "*/" + soname],
+                                   capture_output=True, text=True).stdout
+            owners = {line.split(":")[0] for line in found.splitlines()}
+            check(owners & (installed | {"libc6", "libgcc-s1"}),
+                  "%s needs %s, of %s, which the image does not have",
+                  os.path.basename(part), soname, sorted(owners))
