@@ -239,6 +239,7 @@ class Process:
         self.env = env
         self.log = os.path.join(directory, name + ".log")
         self.popen = None
+        self.ended = False          # by the test's will
         self.stopped = set()        # pids that a test has stopped (SIGSTOP)
 
     def start(self):
@@ -246,6 +247,7 @@ class Process:
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.directory, env=self.env, start_new_session=True)
+        self.ended = False
         return self
 
     @property
@@ -277,12 +279,14 @@ class Process:
 
     def terminate(self, within_s=GONE_S):
         """SIGTERM and its exit status."""
+        self.ended = True
         if self.running:
             self.signal(signal.SIGTERM)
         return self.wait(within_s)
 
     def kill(self):
         """kill -9 of the process itself; its children are left to it."""
+        self.ended = True
         if self.running:
             self.signal(signal.SIGKILL)
         self.popen.wait()
@@ -445,7 +449,8 @@ def logs_forget():
 
 
 def logs_of(stack):
-    SEEN.append(stack)
+    if stack not in SEEN:
+        SEEN.append(stack)
 
 
 def logs_tail(lines=25):
@@ -558,9 +563,8 @@ class Stack:
     def wait_healthy(self, within_s=READY_S):
         def healthy():
             for part in self.parts():
-                if part.popen is not None and not part.stopped:
-                    check(part.running or part.popen.returncode is None,
-                          "%s ended with %s:\n%s", part.name,
+                if part.popen is not None and not part.ended:
+                    check(part.running, "%s ended with %s:\n%s", part.name,
                           part.popen.returncode, part.output()[-2000:])
             try:
                 return self.get("/health").status == 200
@@ -571,8 +575,9 @@ class Stack:
     def check_alive(self):
         """No part has died (for a test that hurt none of them)."""
         for part in self.parts():
-            check(part.running, "%s has died (%s):\n%s", part.name,
-                  part.popen.returncode, part.output()[-2000:])
+            if part.popen is not None:
+                check(part.running, "%s has died (%s):\n%s", part.name,
+                      part.popen.returncode, part.output()[-2000:])
 
     def add_worker(self, settings=None):
         """One more worker, with other settings than the rest if given."""
@@ -654,10 +659,12 @@ class Stack:
         return int(self.redis("HGET", self.key("stat"), name) or 0)
 
     def spool_files(self):
+        """Names in the spool, but for the workers' own directories."""
         found = []
         for spool in self.spools:
             if os.path.isdir(spool):
-                found += sorted(os.listdir(spool))
+                found += sorted(n for n in os.listdir(spool)
+                                if not n.startswith("w-"))
         return found
 
     def spool_bytes(self):
@@ -772,7 +779,9 @@ class Stack:
         for key in self.redis("KEYS", "*"):
             name = key.decode("utf-8", "replace")
             if not name.startswith(self.tag + ":"):
-                if self.owns_redis:
+                # Of another stack on this Redis, which has looked already.
+                if self.owns_redis and not re.fullmatch(
+                        r"\{\w+\}:(stat|dead)", name):
                     left.append(name)
                 continue
             short = name[len(self.tag) + 1:]

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: MIT
+"""The picture handlers over HTTP, with good pictures and with broken ones."""
+
+import os
+import time
+
+import harness
+import pictures
+from harness import Stack, check, check_answer, check_eq, check_error, data, \
+    photo
+
+
+def stack():
+    # Without debug, whose echo would take what no picture handler takes.
+    return Stack(services="images")
+
+
+def size(r):
+    found = pictures.size_of(check_answer(r).body)
+    check(found, "not a picture: %r", r)
+    return found[1:]
+
+
+def test_thumbnail_fits_inside_the_box(s):
+    picture = pictures.png(300, 200)
+    for cmd, want in (("w/150/h/150", (150, 100)), ("w/150", (150, 100)),
+                      ("h/50", (75, 50)), ("w/30/h/200", (30, 20)),
+                      ("w/299/h/199", (299, 199)), ("w/1/h/1", (1, 1))):
+        check_eq(size(s.post("q/thumbnail/" + cmd, picture)), want, cmd)
+
+
+def test_thumbnail_never_enlarges(s):
+    picture = pictures.png(30, 20)
+    for cmd in ("w/60", "h/60", "w/600/h/600", "w/30/h/20"):
+        check_eq(size(s.post("q/thumbnail/" + cmd, picture)), (30, 20), cmd)
+
+
+def test_thumbnail_of_a_photograph(s):
+    p = photo()
+    _, w, h = pictures.size_of(p)
+    r = s.post("q/thumbnail/w/100/h/100", p,
+               headers=[("Content-Type", "image/jpeg")])
+    check_eq(check_answer(r).type, "image/jpeg")
+    got = size(r)
+    check(max(got) == 100, "%dx%d became %r", w, h, got)
+    check(abs(got[0] * h - got[1] * w) <= max(w, h),
+          "%dx%d became %r: other proportions", w, h, got)
+
+
+def test_thumbnail_in_each_format(s):
+    picture = pictures.png(64, 48)
+    for name, kind in (("jpg", "image/jpeg"), ("png", "image/png"),
+                       ("bmp", "image/bmp"), ("tga", None)):
+        r = check_answer(s.post("q/thumbnail/w/32/format/" + name, picture))
+        if kind:
+            check_eq(r.type, kind)
+            check_eq(size(r), (32, 24), name)
+        else:
+            check_eq(r.body[12:16], b"\x20\0\x18\0", "size in the TGA")
+
+
+def test_thumbnail_quality_changes_the_size(s):
+    p = photo()
+    sizes = [len(check_answer(s.post("q/thumbnail/w/200/q/%d/format/jpg" % q,
+                                     p)).body) for q in (10, 50, 95)]
+    check(sizes[0] < sizes[1] < sizes[2], "bytes by quality: %r", sizes)
+
+
+def test_crop_cuts_width_height_x_y(s):
+    # Left half black and right half white tell where the cut was made.
+    rows = pictures.png_flat(10, 10, (0, 0, 0))
+    check_eq(size(s.post("q/crop/4,3,2,5", rows)), (4, 3))
+    picture = pictures.png(64, 64)
+    r = check_answer(s.post("q/crop/8,4,40,20", picture))
+    check_eq(pictures.size_of(r.body), ("png", 8, 4))
+    want = [row[40:48] for row in pictures.png_pixels(picture)[20:24]]
+    got = [[p[:3] for p in row] for row in pictures.png_pixels(r.body)]
+    check_eq(got, want, "pixels of the cut")
+
+
+def test_crop_with_the_six_fields_cuts_then_scales(s):
+    picture = pictures.png(200, 100)
+    r = s.post("q/crop/clip/100x80/at/20,10/thumb/50x40", picture)
+    check_eq(size(r), (50, 40))
+    r = s.post("q/crop/clip/100x80/at/20,10", picture)
+    check_eq(size(r), (100, 80))
+
+
+def test_image_info(s):
+    r = check_answer(s.post("q/imageInfo", pictures.png(31, 17)), 200,
+                     "application/json")
+    check_eq({k: r.json().get(k) for k in ("format", "width", "height")},
+             {"format": "png", "width": 31, "height": 17})
+    p = photo()
+    _, w, h = pictures.size_of(p)
+    r = check_answer(s.post("q/imageInfo", p))
+    check_eq((r.json()["format"], r.json()["width"], r.json()["height"],
+              r.json()["colorModel"]), ("jpeg", w, h, "ycbcr"))
+
+
+def test_exif_orientation_is_applied(s):
+    p = photo()
+    _, w, h = pictures.size_of(p)
+    if w == h:
+        harness.skip("the photograph is square")
+    for orientation in range(1, 9):
+        r = s.post("q/thumbnail/w/100/h/100",
+                   pictures.with_orientation(p, orientation))
+        tw, th = size(r)
+        turned = orientation >= 5
+        check((tw > th) == ((w > h) != turned),
+              "orientation %d: %dx%d became %dx%d", orientation, w, h, tw, th)
+
+
+def test_alpha_is_flattened_on_white_for_jpeg(s):
+    # The left half of the picture is fully transparent.
+    picture = pictures.png(64, 64, alpha=True)
+    r = check_answer(s.post("q/thumbnail/w/32/format/jpg", picture))
+    check_eq(r.type, "image/jpeg")
+    r = check_answer(s.post("q/crop/8,8,4,4|thumbnail/w/8/format/png", r.body))
+    for row in pictures.png_pixels(r.body):
+        for p in row:
+            check(min(p[:3]) > 230, "a transparent pixel became %r", p)
+
+
+def test_bad_arguments_are_named(s):
+    picture = pictures.png(20, 20)
+    for cmd, word in (("thumbnail/w/0", "w"), ("thumbnail/w/99999999999", "w"),
+                      ("thumbnail/w/10/q/0", "q"),
+                      ("thumbnail/w/10/q/101", "q"),
+                      ("thumbnail/w/10/format/exe", "format"),
+                      ("crop/0,5,0,0", None), ("crop/5,5,100,100", None)):
+        r = s.post("q/" + cmd, picture)
+        sentence = check_error(r, 400)
+        check(word is None or word in sentence, "%s: %r does not name %r",
+              cmd, sentence, word)
+    s.check_works()
+
+
+def test_text_is_no_image(s):
+    for cmd in ("thumbnail/w/10", "crop/1,1,0,0", "imageInfo"):
+        check_error(s.post("q/" + cmd, b"Not a picture at all.\n" * 20), 415)
+        check_error(s.post("q/" + cmd, bytes(5000)), 415)
+    s.check_works()
+
+
+def test_zero_bytes_are_no_image(s):
+    for cmd in ("thumbnail/w/10", "crop/1,1,0,0", "imageInfo"):
+        r = s.post("q/" + cmd, b"")
+        check(r.status in (400, 415), "%s answers %r", cmd, r)
+        check_error(r, r.status)
+    s.check_works()
+
+
+def test_truncated_photographs_fail_cleanly(s):
+    p = photo()
+    for part in (3, 20, 200, len(p) // 3, len(p) // 2):
+        check_error(s.post("q/thumbnail/w/50", p[:part]), 415)
+    picture = pictures.png(200, 200)
+    for part in (5, 20, 40, len(picture) // 2):
+        check_error(s.post("q/thumbnail/w/50", picture[:part]), 415)
+    s.check_works()
+
+
+@harness.deadline(60)
+def test_bit_flipped_photographs_do_no_harm(s):
+    for name, picture in (("jpg", photo()), ("png", pictures.png(100, 80)),
+                          ("bmp", pictures.bmp(100, 80))):
+        for seed in range(25):
+            broken = pictures.flipped(picture, seed)
+            for cmd in ("thumbnail/w/50", "imageInfo"):
+                r = s.post("q/" + cmd, broken)
+                check(r.status in (200, 413, 415), "%s, seed %d: %r", name,
+                      seed, r)
+                if r.status != 200:
+                    check_error(r, r.status)
+    # The header alone, flipped bit by bit.
+    picture = pictures.png(20, 20)
+    for bit in range(8, 33 * 8):
+        broken = bytearray(picture)
+        broken[bit // 8] ^= 1 << bit % 8
+        r = s.post("q/thumbnail/w/10", bytes(broken))
+        check(r.status in (200, 413, 415), "bit %d: %r", bit, r)
+    s.check_works()
+
+
+def test_bomb_is_refused_from_its_header(s):
+    bomb = pictures.png_bomb(40000, 40000, 20000)
+    for cmd in ("thumbnail/w/50", "crop/10,10,0,0"):
+        began = time.monotonic()
+        check_error(s.post("q/" + cmd, bomb), 413)
+        took = time.monotonic() - began
+        check(took < 1, "%s took %.1f s", cmd, took)
+    s.check_works()
+
+
+def test_photographs_of_the_repository_are_licensed(s):
+    names = [n for n in os.listdir(harness.DATA)
+             if n.endswith((".jpg", ".jpeg", ".png"))]
+    check(names, "there is no photograph")
+    texts = [data(n).decode() for n in os.listdir(harness.DATA)
+             if n.lower().startswith(("readme", "license", "copyright",
+                                      "sources"))]
+    for n in names:
+        check(any(n in t for t in texts), "no text names %s and its licence",
+              n)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""The image: Dockerfile, supervisor/, and both for real where that works."""
+
+import configparser
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import httpc
+from harness import BUILD, GONE_S, ROOT, Process, check, check_answer, \
+    check_eq, deadline, free_port, need_program, remove_tree, skip, wait_until
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path)) as f:
+        return f.read()
+
+
+def test_dockerfile_has_two_stages_and_what_it_copies_is_there():
+    text = read("Dockerfile").replace("\\\n", " ")
+    lines = [line.split() for line in text.splitlines()
+             if line and not line.startswith("#")]
+    stages = [w for w in lines if w[0] == "FROM"]
+    check_eq(len(stages), 2, "number of stages")
+    check(any(w[:2] == ["EXPOSE", "9100"] for w in lines), "no EXPOSE 9100")
+    check(any(w[0] == "HEALTHCHECK" for w in lines), "no HEALTHCHECK")
+    check("/usr/bin/kore" in text, "Kore is not copied")
+    ignored = read(".dockerignore").split()
+    for w in lines:
+        if w[0] not in ("COPY", "ADD") or w[1].startswith("--from"):
+            continue
+        for source in w[1:-1]:
+            check(os.path.exists(os.path.join(ROOT, source)),
+                  "COPY %s: there is no such thing", source)
+            check(source not in ignored, "COPY %s: .dockerignore hides it",
+                  source)
+    # The second stage runs what the parts link to; the first builds them.
+    packages = set(re.findall(r"\blib[a-z0-9.+-]+", text))
+    for name in ("libcurl4", "libhiredis0.14", "libjansson4", "libpcre2-8-0",
+                 "libseccomp2", "libpq5", "libssl3"):
+        check(name in packages, "%s is not installed", name)
+
+
+def test_supervisor_starts_all_three_with_rotated_logs():
+    conf = configparser.RawConfigParser(inline_comment_prefixes=(";",))
+    conf.read_string(read("supervisor", "supervisord.conf"))
+    programs = {s.split(":")[1]: conf[s] for s in conf.sections()
+                if s.startswith("program:")}
+    check({"redis", "front", "worker"} <= set(programs), "programs: %r",
+          sorted(programs))
+    for name, room in (("front", "server"), ("worker", "worker"),
+                       ("redis", "supervisor")):
+        p = programs[name]
+        check("/%s/" % room in p["stdout_logfile"], "log of %s: %s", name,
+              p["stdout_logfile"])
+        check(p["stdout_logfile_maxbytes"] not in ("0", ""),
+              "the log of %s is not rotated", name)
+        check_eq(p["autorestart"], "true", "autorestart of " + name)
+    check("/supervisor/" in conf["supervisord"]["logfile"], "its own log")
+    check(int(programs["redis"]["priority"]) <
+          int(programs["front"]["priority"]), "the front starts first")
+
+
+def image_environment(directory, port):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("UFOP_")}
+    env.update(PATH=BUILD + ":" + env["PATH"],
+               RUN_DIR=os.path.join(directory, "run"),
+               LOG_ROOT=os.path.join(directory, "log"),
+               PROJECT_DIR=directory,
+               UFOP_FRONT_LISTEN="127.0.0.1:%d" % port,
+               UFOP_SPOOL_DIR=os.path.join(directory, "spool"),
+               CPU_COUNT="1")
+    return env
+
+
+@deadline(60)
+def test_supervisor_runs_the_parts():
+    need_program("supervisord")
+    directory = tempfile.mkdtemp(prefix="image-")
+    os.chmod(directory, 0o755)
+    port = free_port()
+    image = Process("image", [os.path.join(ROOT, "supervisor", "start")],
+                    directory, image_environment(directory, port))
+    try:
+        image.start()
+
+        def works():
+            check(image.running, "it ended: %s", image.output())
+            try:
+                with httpc.Conn(port, timeout_s=5) as c:
+                    r = c.request("POST", "/handler?cmd=q/hello/bob", b"")
+                    return r.status == 200
+            except (OSError, httpc.HttpError):
+                return False
+        wait_until(works, 20, "it serves")
+        for room in ("server", "worker", "supervisor"):
+            check(os.listdir(os.path.join(directory, "log", room)),
+                  "no log in %s", room)
+        # A part that dies comes back.
+        for pid in image.below():
+            with open("/proc/%d/cmdline" % pid) as f:
+                if "runworker" in f.read().split("\0"):
+                    os.kill(pid, 9)
+                    break
+        wait_until(works, 25, "it serves again", every_s=0.1)
+        below = image.below()
+        check_eq(image.terminate(GONE_S + 5), 0, "exit status")
+        left = [p for p in below if os.path.exists("/proc/%d" % p)]
+        check_eq(left, [], "processes left")
+    finally:
+        image.kill_all()
+        remove_tree(directory)
+
+
+@deadline(600)
+def test_image_builds_and_serves():
+    engine = shutil.which("docker") or shutil.which("podman")
+    if engine is None:
+        skip("there is no docker or podman")
+    r = subprocess.run([engine, "info"], capture_output=True, text=True)
+    if r.returncode:
+        skip("%s does not work here: %s" % (
+            os.path.basename(engine),
+            (r.stderr.strip().splitlines() or ["no reason given"])[-1]))
+    name = "ufop-test-%d" % os.getpid()
+    port = free_port()
+    r = subprocess.run([engine, "build", "-q", "-t", name, ROOT],
+                       capture_output=True, text=True)
+    check(r.returncode == 0, "build: %s", r.stderr[-2000:])
+    try:
+        r = subprocess.run([engine, "run", "-d", "--rm", "--name", name,
+                            "-p", "127.0.0.1:%d:9100" % port, name],
+                           capture_output=True, text=True)
+        check(r.returncode == 0, "run: %s", r.stderr)
+
+        def works():
+            try:
+                with httpc.Conn(port, timeout_s=5) as c:
+                    return c.request("POST", "/handler?cmd=q/hello/bob",
+                                     b"")
+            except (OSError, httpc.HttpError):
+                return None
+        r = wait_until(lambda: (lambda a: a if a and a.status == 200
+                                else None)(works()), 30, "it serves")
+        check_eq(check_answer(r).text, "hello bob")
+        r = subprocess.run([engine, "stop", name], capture_output=True)
+        check_eq(r.returncode, 0, "stop")
+    finally:
+        subprocess.run([engine, "rm", "-f", name], capture_output=True)
+        subprocess.run([engine, "rmi", "-f", name], capture_output=True)
