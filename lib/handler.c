@@ -286,10 +286,21 @@ int
 ufop_reply_bytes(struct ufop_reply *r, const void *data, size_t len,
     const char *type)
 {
-	void	*room;
+	struct ufop_err	 err;
+	void		*room;
 
-	if (reply_too_big(r, len) == -1 ||
-	    (room = ufop_reply_room(r, len)) == NULL)
+	if (reply_too_big(r, len) == -1)
+		return (-1);
+	if (r->sink != NULL && len > r->sink->bytes_from) {
+		reply_drop_body(r);
+		if (r->sink->bytes(r->sink, data, len, &err) == -1)
+			return (ufop_fail_err(r, &err));
+		r->where = REPLY_SINK;
+		r->room = len;
+		return (ufop_reply_done(r, len, type));
+	}
+	room = ufop_reply_room(r, len);
+	if (room == NULL)
 		return (-1);
 	if (len > 0)
 		memcpy(room, data, len);

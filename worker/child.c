@@ -421,7 +421,7 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	slot->has_body_fd = body_fd != -1;
 	slot->req_len = entry.len;
 	slot->rep_len = 0;
-	slot->rep_in_file = 0;
+	slot->rep_in = RING_BODY_SLOT;
 	slot->retry = 0;
 	atomic_store(&slot->started_us, 0);
 	if (entry.len > 0)

@@ -2,6 +2,8 @@
 /*
  * A job's way from taken to settled.
  */
+#include <sys/stat.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -409,6 +411,34 @@ job_link(struct wjob *j, int fd, char name[SPOOL_NAME_MAX])
 	return (-1);
 }
 
+/*
+ * The file that the reply's body is in; -1 when there is none, or when it is
+ * not as long as the child says.
+ */
+static int
+job_body_fd(struct wjob *j, struct child *c, int slot, enum ring_body in)
+{
+	struct stat	 st;
+	struct ufop_err	 err;
+	uint64_t	 len;
+	int		 fd;
+
+	if (in == RING_BODY_FILE) {
+		fd = child_take_file(c, slot);
+		if (fd == -1 || (fstat(fd, &st) == 0 &&
+		    (uint64_t)st.st_size == c->ring->slots[slot].file_len))
+			return (fd);
+		close(fd);
+		return (-1);
+	}
+	if (j->body_fd != -1) {
+		fd = j->body_fd;
+		j->body_fd = -1;
+		return (fd);
+	}
+	return (spool_read(&j->parent->spool, j->ref, &len, &err));
+}
+
 void
 job_replied(struct wjob *j, struct child *c, int slot)
 {
@@ -419,12 +449,20 @@ job_replied(struct wjob *j, struct child *c, int slot)
 	struct buf	 log;
 	struct ufop_err	 err;
 	char		 name[SPOOL_NAME_MAX];
-	bool		 retry = s->retry != 0, in_file = s->rep_in_file != 0;
+	enum ring_body	 in = s->rep_in;	/* read once: the child may write */
+	bool		 retry = s->retry != 0, in_file = in != RING_BODY_SLOT;
+	struct stat	 st;
 
 	j->pool->nrunning--;
 	j->child = NULL;
+	if (in_file)
+		j->out_fd = job_body_fd(j, c, slot, in);
+	if (in == RING_BODY_SOURCE && j->out_fd == -1) {
+		job_gone(j);
+		return;
+	}
 	if (!child_reply(c, slot, &rep) || reply_decode(&r, rep, &err) == -1 ||
-	    (in_file && c->file_fd[slot] == -1)) {
+	    (in_file && (j->out_fd == -1 || fstat(j->out_fd, &st) == -1))) {
 		job_fail(j, 500, "the child's answer could not be read");
 		return;
 	}
@@ -454,10 +492,9 @@ job_replied(struct wjob *j, struct child *c, int slot)
 	}
 	log_debug("job.done id=%.*s status=%d bytes=%llu run_us=%u",
 	    STR_ARG(j->id), r.status, (unsigned long long)(in_file ?
-	    s->file_len : r.body_len), r.run_us);
+	    (uint64_t)st.st_size : r.body_len), r.run_us);
 	if (in_file) {
-		r.body_len = s->file_len;
-		j->out_fd = child_take_file(c, slot);
+		r.body_len = st.st_size;
 		if (!p->share || j->spool_id != p->spool.id) {
 			body_store(j, &r);
 			buf_release(&log);

@@ -91,7 +91,7 @@ wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
 }
 
 static int
-collect(struct child *c, int slot, struct process_result *res,
+collect(struct child *c, int slot, int source_fd, struct process_result *res,
     struct ufop_err *err)
 {
 	struct ring_slot *s = &c->ring->slots[slot];
@@ -109,14 +109,15 @@ collect(struct child *c, int slot, struct process_result *res,
 	res->peak_kb = atomic_load(&c->ring->peak_kb);
 	snprintf(res->type, sizeof(res->type), "%.*s", STR_ARG(r.type));
 	snprintf(res->log, sizeof(res->log), "%.*s", STR_ARG(r.log));
-	if (!s->rep_in_file) {
+	if (s->rep_in == RING_BODY_SLOT) {
 		res->len = r.ref.len;
 		res->data = xmalloc(res->len + 1);
 		if (res->len > 0)
 			memcpy(res->data, r.ref.s, res->len);
 		return (0);
 	}
-	fd = child_take_file(c, slot);
+	fd = s->rep_in == RING_BODY_SOURCE ? dup(source_fd) :
+	    child_take_file(c, slot);
 	res->len = s->file_len;
 	res->map = mmap(NULL, res->len, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
@@ -161,7 +162,7 @@ run_in(const char *base, const struct settings *settings,
 	buf_release(&entry);
 	rc = wait_done(&c, slot, deadline_ms, err);
 	if (rc == 0) {
-		rc = collect(&c, slot, res, err);
+		rc = collect(&c, slot, rq->fd, res, err);
 		child_quit(&c);
 		/* Its teardown() runs; one that hangs is not waited for. */
 		pfd = (struct pollfd){ c.pidfd, POLLIN, 0 };

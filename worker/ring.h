@@ -36,6 +36,13 @@ enum ring_kind {
 	RING_HEALTH,		/* no req; rep is text, empty when all is well */
 };
 
+/* Where the reply's body is. */
+enum ring_body {
+	RING_BODY_SLOT,		/* inside rep */
+	RING_BODY_FILE,		/* in the slot's reply file */
+	RING_BODY_SOURCE,	/* it is the source, byte for byte */
+};
+
 struct ring_slot {
 	_Atomic uint32_t	state;
 	uint32_t		kind;
@@ -44,8 +51,8 @@ struct ring_slot {
 	uint32_t		req_len;
 	uint32_t		rep_len;
 	uint32_t		retry;		/* UFOP_RETRY: rep is the failure */
-	uint32_t		rep_in_file;	/* the body is in the slot's file */
-	uint64_t		file_len;	/* ... this many bytes */
+	uint32_t		rep_in;		/* enum ring_body */
+	uint64_t		file_len;	/* bytes, unless RING_BODY_SLOT */
 	_Atomic int64_t		started_us;	/* CLOCK_MONOTONIC */
 	unsigned char		req[JOB_ENTRY_MAX] __attribute__((aligned(64)));
 	unsigned char		rep[RING_REP_MAX] __attribute__((aligned(64)));

@@ -25,10 +25,20 @@ struct run_sink {
 	int			*fd;		/* the slot's reply file */
 	unsigned char		*map;		/* of the reply file, or NULL */
 	size_t			 map_len;
+	bool			 in_source;	/* the result is the source */
+	const void		*source;	/* mapped from a file; or NULL */
+	size_t			 source_len;
 };
 
 /* The body stands at the end of rep, where encoding will not touch it. */
 #define INLINE_AT	(RING_REP_MAX - JOB_INLINE_MAX)
+
+static int
+sink_full(size_t len, struct ufop_err *err)
+{
+	return (err_set(err, UFOP_UNAVAILABLE, "there is no room in the spool "
+	    "for a result of up to %zu bytes; try again later", len));
+}
 
 static void *
 sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
@@ -36,6 +46,7 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 	struct run_sink	*rs = (struct run_sink *)sink;
 	int64_t		 limit;
 
+	rs->in_source = false;
 	if (max <= JOB_INLINE_MAX)
 		return (rs->slot->rep + INLINE_AT);
 	limit = settings_size(rs->run->settings, "worker", "max_output");
@@ -51,8 +62,7 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 		munmap(rs->map, rs->map_len);
 	rs->map = NULL;
 	if (*rs->fd == -1 || ftruncate(*rs->fd, max) == -1) {
-		err_set(err, UFOP_UNAVAILABLE, "there is no room in the spool "
-		    "for a result of up to %zu bytes; try again later", max);
+		(void)sink_full(max, err);
 		return (NULL);
 	}
 	rs->map = mmap(NULL, max, PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -65,6 +75,27 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 	}
 	rs->map_len = max;
 	return (rs->map);
+}
+
+static int
+sink_bytes(struct reply_sink *sink, const void *data, size_t len,
+    struct ufop_err *err)
+{
+	struct run_sink	*rs = (struct run_sink *)sink;
+	size_t		 done = 0;
+	ssize_t		 n;
+
+	rs->in_source = data == rs->source && len == rs->source_len;
+	if (rs->in_source)
+		return (0);
+	while (done < len) {
+		n = pwrite(*rs->fd, (const char *)data + done, len - done,
+		    (off_t)done);
+		if (n <= 0)
+			return (sink_full(len, err));
+		done += (size_t)n;
+	}
+	return (0);
 }
 
 void
@@ -241,27 +272,25 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 		out.ref = (struct str){ (char *)r->data, r->len };
 	}
 	slot->retry = retry;
-	slot->rep_in_file = 0;
+	slot->rep_in = RING_BODY_SLOT;
 	slot->file_len = 0;
 	if (out.ref.len > JOB_INLINE_MAX) {
-		if (r->where == REPLY_HEAP) {
-			void	*room = sink_room(&rs->sink, r->len, &err);
-
-			if (room == NULL) {
-				ufop_fail_err(r, &err);
-				buf_release(&body);
-				run_finish(run, slot, r, rs, false, run_us);
-				return;
-			}
-			memcpy(room, r->data, r->len);
+		if (r->where == REPLY_HEAP &&
+		    sink_bytes(&rs->sink, r->data, r->len, &err) == -1) {
+			ufop_fail_err(r, &err);
+			buf_release(&body);
+			run_finish(run, slot, r, rs, false, run_us);
+			return;
 		}
-		slot->rep_in_file = 1;
+		slot->rep_in = rs->in_source ? RING_BODY_SOURCE :
+		    RING_BODY_FILE;
 		slot->file_len = out.ref.len;
 		out.body = JOB_BODY_SPOOL;
 		out.body_len = out.ref.len;
 		out.ref = STR_NULL;
 		/* It was as long as the room; shrinking cannot fail for space. */
-		(void)!ftruncate(*rs->fd, slot->file_len);
+		if (slot->rep_in == RING_BODY_FILE)
+			(void)!ftruncate(*rs->fd, slot->file_len);
 	} else {
 		out.body = out.ref.len > 0 ? JOB_BODY_INLINE : JOB_BODY_NONE;
 		out.body_len = out.ref.len;
@@ -291,7 +320,8 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 		.scratch_root = run->scratch_root };
 	struct ufop_job		 job = { .priv = &priv };
 	struct ufop_reply	 in, out;
-	struct run_sink		 rs = { .sink = { sink_room }, .run = run,
+	struct run_sink		 rs = { .run = run, .sink = { sink_room,
+		sink_bytes, JOB_INLINE_MAX },
 		.slot = slot, .fd = &run->reply_fd[n] };
 	struct stat		 st;
 	struct ufop_err		 err;
@@ -332,8 +362,8 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 			    strerror(errno));
 			goto done;
 		}
-		job.data = map;
-		job.len = st.st_size;
+		job.data = rs.source = map;
+		job.len = rs.source_len = st.st_size;
 	}
 	for (i = 0; i < run->job.nstages; i++) {
 		rc = run_stage(run, &run->job.stages[i], &job,
@@ -369,10 +399,10 @@ done:
 	if (rs.map != NULL) {
 		munmap(rs.map, rs.map_len);
 		/* Unused after all: the next job must not find this one's. */
-		if (!slot->rep_in_file)
+		if (slot->rep_in != RING_BODY_FILE)
 			(void)!ftruncate(*rs.fd, 0);
 	}
-	if (slot->rep_in_file) {
+	if (slot->rep_in == RING_BODY_FILE) {
 		close(*rs.fd);
 		*rs.fd = -1;
 	}

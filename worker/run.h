@@ -31,7 +31,7 @@ void	 run_release(struct run *);
 
 /*
  * Run the job in slot n; body_fd is the source when it is not inline, or -1.
- * Fills in rep, rep_len, retry, rep_in_file and file_len.  A reply file that
+ * Fills in rep, rep_len, retry, rep_in and file_len.  A reply file that
  * was used is closed: it is the parent's alone from then on.
  */
 void	 run_job(struct run *, struct ring_slot *, int n, int body_fd);

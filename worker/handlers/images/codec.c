@@ -4,8 +4,8 @@
 
 /* TGA has no magic number, so it is asked last. */
 static const struct codec *const codecs[] = {
-	&codec_jpeg, &codec_png, &codec_gif, &codec_bmp, &codec_psd, &codec_pnm,
-	&codec_tga
+	&codec_jpeg, &codec_png, &codec_webp, &codec_gif, &codec_bmp, &codec_psd,
+	&codec_pnm, &codec_tga
 };
 #define NCODECS	(sizeof(codecs) / sizeof(codecs[0]))
 
@@ -15,7 +15,7 @@ static const struct {
 	size_t		 at;
 	const char	*magic;
 } others[] = {
-	{ "WebP", 8, "WEBP" }, { "AVIF", 4, "ftypavif" },
+	{ "AVIF", 4, "ftypavif" },
 	{ "HEIF", 4, "ftypheic" }, { "HEIF", 4, "ftypmif1" },
 	{ "TIFF", 0, "II*" }, { "TIFF", 0, "MM" }, { "PDF", 0, "%PDF-" },
 	{ "SVG", 0, "<svg" }, { "JPEG XL", 4, "JXL " },

@@ -17,6 +17,7 @@ struct image_info {
 	int		 orient;	/* EXIF, 1 to 8 */
 	int		 frames;	/* at least 1 */
 	bool		 animated;	/* the format can hold frames */
+	int		 plays;		/* of its frames; 0: for ever */
 	int		 quality;	/* JPEG: estimate, 1 to 100; else 0 */
 	char		 color[16];	/* imageInfo's colorModel: "ycbcr" */
 };
@@ -38,6 +39,7 @@ struct decode_notes {
 struct encode_opts {
 	int		 quality;	/* 1 to 100 */
 	bool		 interlace;	/* progressive JPEG */
+	bool		 lossless;	/* WebP */
 	int		 orient;	/* to be written into the file, 1: nothing */
 };
 
@@ -47,12 +49,34 @@ struct bytes {
 	size_t		 len;
 };
 
+/*
+ * Moving pictures, frame by frame.  A reader hands out whole canvases, RGB or
+ * RGBA, each to be released by the caller.
+ */
+struct anim_reader {
+	/* 1: here is one; 0: there are no more; -1 with err. */
+	int		(*next)(struct anim_reader *, struct image *,
+			    int *delay_ms, struct ufop_err *);
+	void		(*close)(struct anim_reader *);
+};
+
+/* Takes canvases of one size, RGB or RGBA. */
+struct anim_writer {
+	int		(*add)(struct anim_writer *, const struct image *,
+			    int delay_ms, struct ufop_err *);
+	int		(*finish)(struct anim_writer *, struct bytes *,
+			    struct ufop_err *);
+	void		(*close)(struct anim_writer *);
+};
+
 struct codec {
 	const char	*name;		/* "jpeg" */
 	const char	*alias;		/* "jpg", or NULL */
 	const char	*type;		/* media type */
 	/* What encode() takes; whatever else is there is converted before. */
 	bool		 takes_alpha, takes_ycc, takes_grey;
+	bool		 only_planes;	/* of YCC: not interleaved */
+	int		 half_below;	/* quality: chroma is halved under it */
 	int		 max_side;	/* of what encode() writes */
 	bool		(*match)(const unsigned char *, size_t);
 	/*
@@ -73,10 +97,15 @@ struct codec {
 	/* NULL when this format is only read. */
 	int		(*encode)(struct bytes *, const struct image *,
 			    const struct encode_opts *, struct ufop_err *);
+	/* NULL when there are no frames in this format; NULL with err. */
+	struct anim_reader *(*read_frames)(const struct image_info *,
+			    const unsigned char *, size_t, struct ufop_err *);
+	struct anim_writer *(*write_frames)(int w, int h, int plays,
+			    const struct encode_opts *, struct ufop_err *);
 };
 
-extern const struct codec codec_jpeg, codec_png, codec_gif, codec_bmp,
-    codec_psd, codec_pnm, codec_tga;
+extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif,
+    codec_bmp, codec_psd, codec_pnm, codec_tga;
 
 /*
  * Which format the bytes are, and what their header says.  UFOP_BAD_MEDIA

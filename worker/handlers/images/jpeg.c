@@ -21,6 +21,7 @@
 #define SCANS_MAX	200
 #define MARGIN		16	/* pixels around a crop: upsampling looks there */
 #define SHRINK_LEAVES	2	/* see DCT shrink above */
+#define CHROMA_QUALITY	90	/* from here on colours keep all their pixels */
 
 struct failure {
 	struct jpeg_error_mgr	 mgr;	/* must be first: libjpeg knows only it */
@@ -488,7 +489,7 @@ encode(struct bytes *out, const struct image *im,
 	jpeg_set_defaults(c);
 	jpeg_set_quality(c, opts->quality, TRUE);
 	/* Colour edges show at high quality: no subsampling there. */
-	if (!grey && opts->quality >= 90)
+	if (!grey && opts->quality >= CHROMA_QUALITY)
 		c->comp_info[0].h_samp_factor = c->comp_info[0].v_samp_factor = 1;
 	if (opts->interlace)
 		jpeg_simple_progression(c);
@@ -510,6 +511,7 @@ encode(struct bytes *out, const struct image *im,
 
 const struct codec codec_jpeg = {
 	.name = "jpeg", .alias = "jpg", .type = "image/jpeg",
-	.takes_ycc = true, .takes_grey = true, .max_side = 65500,
+	.takes_ycc = true, .takes_grey = true, .half_below = CHROMA_QUALITY,
+	.max_side = 65500,
 	.match = match, .probe = probe, .decode = decode, .encode = encode
 };

@@ -49,6 +49,16 @@ picture_open(struct picture *p, const struct limits *limits,
 }
 
 void
+picture_open_frame(struct picture *p, const struct picture *head,
+    struct image *frame)
+{
+	*p = *head;
+	p->image = *frame;
+	p->decoded = true;
+	*frame = (struct image){ 0 };
+}
+
+void
 picture_release(struct picture *p)
 {
 	image_release(&p->image);
@@ -410,6 +420,19 @@ picture_codec(const struct picture *p, const struct codec *codec)
 }
 
 int
+picture_check_output(const struct picture *p, const struct codec *codec,
+    struct ufop_err *err)
+{
+	if (check_size(p, p->w, p->h, err) == -1)
+		return (-1);
+	if (p->w > codec->max_side || p->h > codec->max_side)
+		return (image_err(err, UFOP_TOO_BIG, "the result would be "
+		    "%dx%d; a side of a %s has at most %d pixels", p->w, p->h,
+		    codec->name, codec->max_side));
+	return (0);
+}
+
+int
 picture_write(struct picture *p, const struct codec *codec,
     const struct encode_opts *opts, const unsigned char *rgb,
     struct picture_file *out, struct ufop_err *err)
@@ -420,20 +443,19 @@ picture_write(struct picture *p, const struct codec *codec,
 	bool ycc;
 
 	codec = picture_codec(p, codec);
-	if (check_size(p, p->w, p->h, err) == -1)
+	if (picture_check_output(p, codec, err) == -1)
 		return (-1);
-	if (p->w > codec->max_side || p->h > codec->max_side)
-		return (image_err(err, UFOP_TOO_BIG, "the result would be "
-		    "%dx%d; a side of a %s has at most %d pixels", p->w, p->h,
-		    codec->name, codec->max_side));
 	ycc = codec->takes_ycc;
-	if (picture_pixels(p, ycc, ycc && opts->quality < 90, err) == -1)
+	if (picture_pixels(p, ycc, ycc && opts->quality < codec->half_below,
+	    err) == -1)
 		return (-1);
 	start = now_us();
 	if (!codec->takes_alpha &&
 	    image_flatten(im, rgb != NULL ? rgb : white, err) == -1)
 		return (-1);
-	if ((!ycc || im->model == IMAGE_CMYK) && image_to_rgb(im, err) == -1)
+	if ((!ycc || im->model == IMAGE_CMYK ||
+	    (codec->only_planes && im->nplanes == 1)) &&
+	    image_to_rgb(im, err) == -1)
 		return (-1);
 	if (!codec->takes_grey && image_to_rgb3(im, err) == -1)
 		return (-1);

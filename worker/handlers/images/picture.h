@@ -19,6 +19,7 @@ struct limits {
 	int		 max_side;		/* of the source */
 	int64_t		 max_output_pixels;
 	int		 max_output_side;
+	int		 max_frames;		/* of a moving source */
 };
 
 /* How long each stage took, and how. */
@@ -58,6 +59,13 @@ struct picture_file {
 int	 picture_open(struct picture *, const struct limits *,
 	    const unsigned char *data, size_t len, struct ufop_err *);
 void	 picture_release(struct picture *);
+
+/*
+ * A picture like head, opened and untouched, whose pixels are those of frame;
+ * they are moved into it.
+ */
+void	 picture_open_frame(struct picture *, const struct picture *head,
+	    struct image *frame);
 
 /* Turn it as its EXIF says (once). */
 void	 picture_auto_orient(struct picture *);
@@ -102,6 +110,9 @@ int	 picture_pixels(struct picture *, bool ycc, bool half,
 int	 picture_write(struct picture *, const struct codec *,
 	    const struct encode_opts *, const unsigned char *rgb,
 	    struct picture_file *, struct ufop_err *);
+/* UFOP_TOO_BIG when it is now larger than limits and codec let it be written. */
+int	 picture_check_output(const struct picture *, const struct codec *,
+	    struct ufop_err *);
 /* What codec NULL becomes. */
 const struct codec *picture_codec(const struct picture *,
 	    const struct codec *);

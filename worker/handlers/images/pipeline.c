@@ -130,6 +130,94 @@ write_result(struct picture *p, const struct spec *spec,
 	return (0);
 }
 
+static int
+do_steps(struct picture *p, const struct spec *spec, struct ufop_err *err)
+{
+	for (int i = 0; i < spec->nsteps; i++)
+		if (do_step(p, spec, &spec->steps[i], err) == -1)
+			return (-1);
+	return (0);
+}
+
+/* ---- moving pictures ------------------------------------------------- */
+
+/*
+ * One frame through all steps, into the writer, which the first one that comes
+ * out makes.
+ */
+static int
+do_frame(const struct picture *head, struct image *frame, int delay_ms,
+    const struct spec *spec, const struct codec *codec, struct anim_writer **w,
+    struct picture_file *out, struct picture_times *times,
+    struct ufop_err *err)
+{
+	struct picture p;
+	int ret;
+
+	picture_open_frame(&p, head, frame);
+	p.times = *times;
+	ret = do_steps(&p, spec, err);
+	if (ret == 0)
+		ret = picture_pixels(&p, false, false, err);
+	if (ret == 0)
+		ret = image_to_rgb3(&p.image, err);
+	if (ret == 0 && *w == NULL) {
+		ret = picture_check_output(&p, codec, err);
+		if (ret == 0 && (*w = codec->write_frames(p.w, p.h,
+		    head->info.plays, &spec->opts, err)) == NULL)
+			ret = -1;
+		out->w = p.w;
+		out->h = p.h;
+	}
+	if (ret == 0)
+		ret = (*w)->add(*w, &p.image, delay_ms, err);
+	*times = p.times;
+	picture_release(&p);
+	return (ret);
+}
+
+/* Whether the result moves as the source does. */
+static bool
+moves(const struct picture *p, const struct spec *spec)
+{
+	return (p->info.codec->read_frames != NULL &&
+	    picture_codec(p, spec->codec)->write_frames != NULL);
+}
+
+static int
+run_frames(struct picture *head, const struct spec *spec,
+    const struct codec *codec, struct picture_file *out,
+    struct ufop_err *err)
+{
+	struct image_info *in = &head->info;
+	struct anim_reader *r;
+	struct anim_writer *w = NULL;
+	int ret, delay_ms;
+	struct image frame;
+
+	if (in->frames > head->limits->max_frames ||
+	    (int64_t)in->w * in->h * in->frames > head->limits->max_pixels)
+		return (image_err(err, UFOP_TOO_BIG, "the picture has %d frames "
+		    "of %dx%d; at most %d frames and %lld pixels in all are "
+		    "taken", in->frames, in->w, in->h, head->limits->max_frames,
+		    (long long)head->limits->max_pixels));
+	if ((r = in->codec->read_frames(in, head->data, head->len, err)) == NULL)
+		return (-1);
+	*out = (struct picture_file){ .codec = codec };
+	while ((ret = r->next(r, &frame, &delay_ms, err)) == 1)
+		if ((ret = do_frame(head, &frame, delay_ms, spec, codec, &w, out,
+		    &head->times, err)) == -1)
+			break;
+	r->close(r);
+	if (ret == 0 && w == NULL)
+		ret = image_err(err, UFOP_BAD_MEDIA, "the picture has no frames");
+	if (ret == 0)
+		ret = w->finish(w, &out->bytes, err);
+	if (w != NULL)
+		w->close(w);
+	return (ret);
+}
+
 int
 pipeline_run(const struct spec *spec, const struct limits *limits,
     const unsigned char *data, size_t len, struct picture_file *out,
@@ -139,10 +227,14 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
 	int ret = picture_open(&p, limits, data, len, err);
 
 	p.ignore_error = spec->ignore_error;
-	for (int i = 0; i < spec->nsteps && ret == 0; i++)
-		ret = do_step(&p, spec, &spec->steps[i], err);
-	if (ret == 0)
-		ret = write_result(&p, spec, out, err);
+	if (ret == 0 && p.info.frames > 1 && moves(&p, spec)) {
+		ret = run_frames(&p, spec, picture_codec(&p, spec->codec), out,
+		    err);
+	} else if (ret == 0) {
+		ret = do_steps(&p, spec, err);
+		if (ret == 0)
+			ret = write_result(&p, spec, out, err);
+	}
 	if (ret == -1 && spec->ignore_error && p.info.codec != NULL)
 		ret = give_back(&p, out, err);
 	*times = p.times;

@@ -19,6 +19,7 @@ limits_of(const struct ufop_job *job)
 		.max_output_pixels = ufop_setting_int(job, "max_output_pixels"),
 		.max_output_side = (int)ufop_setting_int(job,
 		    "max_output_side"),
+		.max_frames = (int)ufop_setting_int(job, "max_frames"),
 	});
 }
 
@@ -180,6 +181,9 @@ static const struct ufop_setting_def settings[] = {
 	    "Most pixels a result may have." },
 	{ "max_output_side", UFOP_SETTING_INT, "9999", 1, 65000,
 	    "Most pixels a side of a result may have." },
+	{ "max_frames", UFOP_SETTING_INT, "200", 1, 10000,
+	    "Most frames a moving source may have; all of them together may "
+	    "have max_pixels." },
 	{ 0 }
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The formats that stb reads: BMP, GIF (the first frame), PNM, PSD and TGA;
- * and those it writes: BMP and TGA.
+ * The formats that stb reads: BMP, PNM, PSD and TGA; and those it
+ * writes: BMP and TGA.
  *
  * stb reads zeros behind the end of its input, which would make a picture of a
  * file cut short.  It is therefore fed through callbacks that notice.
@@ -118,13 +118,6 @@ match_bmp(const unsigned char *p, size_t len)
 }
 
 static bool
-match_gif(const unsigned char *p, size_t len)
-{
-	return (len >= 13 && (memcmp(p, "GIF89a", 6) == 0 ||
-	    memcmp(p, "GIF87a", 6) == 0));
-}
-
-static bool
 match_psd(const unsigned char *p, size_t len)
 {
 	return (len >= 26 && memcmp(p, "8BPS\0\1", 6) == 0);
@@ -157,45 +150,6 @@ match_tga(const unsigned char *p, size_t len)
 		return (false);
 	return (p[16] == 8 || p[16] == 15 || p[16] == 16 || p[16] == 24 ||
 	    p[16] == 32);
-}
-
-/* Sub-blocks: a length byte each, 0 ends them.  0 when they are cut short. */
-static size_t
-gif_skip(const unsigned char *p, size_t len, size_t at)
-{
-	while (at < len && p[at] != 0)
-		at += (size_t)p[at] + 1;
-	return (at < len ? at + 1 : 0);
-}
-
-static int
-probe_gif(struct image_info *info, const unsigned char *p, size_t len,
-    struct ufop_err *err)
-{
-	size_t at = 13;
-	int frames = 0;
-
-	if (probe(info, p, len, err) == -1)
-		return (-1);
-	if (p[10] & 0x80)
-		at += (size_t)3 << ((p[10] & 7) + 1);
-	snprintf(info->color, sizeof(info->color), "palette%d",
-	    p[10] & 0x80 ? 2 << (p[10] & 7) : 0);
-	while (at != 0 && at + 2 <= len && p[at] != 0x3b) {
-		if (p[at] == 0x21) {
-			at = gif_skip(p, len, at + 2);
-		} else if (p[at] == 0x2c && at + 11 <= len) {
-			size_t table = p[at + 9] & 0x80 ?
-			    (size_t)3 << ((p[at + 9] & 7) + 1) : 0;
-
-			frames++;
-			at = gif_skip(p, len, at + 11 + table);
-		} else
-			break;
-	}
-	info->frames = frames > 0 ? frames : 1;
-	info->animated = true;
-	return (0);
 }
 
 /* ---- writing --------------------------------------------------------- */
@@ -271,11 +225,6 @@ encode_tga(struct bytes *out, const struct image *im,
 	(void)opts;
 	return (encode_with(out, im, err, stbi_write_tga_to_func));
 }
-
-const struct codec codec_gif = {
-	.name = "gif", .type = "image/gif",
-	.match = match_gif, .probe = probe_gif, .decode = decode
-};
 
 const struct codec codec_bmp = {
 	.name = "bmp", .type = "image/bmp", .max_side = 30000,

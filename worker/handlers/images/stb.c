@@ -2,15 +2,14 @@
 /*
  * stb_image and stb_image_write, compiled alone.
  *
- * JPEG and PNG have codecs of their own (jpeg.c, png.c): stb shrinks nothing
- * while it decodes and verifies no PNG checksum.  What is left out here or
- * refused in front (simple.c) has memory errors in Debian's 2.27: the loader
- * of all GIF frames is never called, 16-bit PNM and PSD are refused.
+ * JPEG, PNG and GIF have codecs of their own: stb shrinks nothing while it
+ * decodes, verifies no PNG checksum, and its GIF loader has memory errors in
+ * Debian's 2.27.  So has its conversion of 16-bit PNM and PSD, which simple.c
+ * refuses in front.
  */
 #include <stddef.h>
 
 #define STBI_ONLY_BMP
-#define STBI_ONLY_GIF
 #define STBI_ONLY_PNM
 #define STBI_ONLY_PSD
 #define STBI_ONLY_TGA
