@@ -33,12 +33,16 @@ RUN apt-get update \
 	redis-server \
 	supervisor \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
- && ln -s /opt/ufop/ufop /usr/local/bin/ufop
+ && ln -s /opt/ufop/ufop /usr/local/bin/ufop \
+ && ln -sf /opt/ufop/supervisor/supervisord.conf /etc/supervisor/supervisord.conf
 COPY --from=build /usr/bin/kore /usr/bin/kore
 COPY --from=build /opt/ufop/ufop /opt/ufop/ufop-front.so /opt/ufop/kore.conf /opt/ufop/
 COPY --from=build /opt/ufop/services /opt/ufop/services
 COPY supervisor /opt/ufop/supervisor
 
+# What supervisor/start would fill in, so that `docker exec ... ufop status` and
+# `... supervisorctl status` find their way too.
+ENV RUN_DIR=/run/ufop UFOP_REDIS_URL=unix:///run/ufop/redis.sock
 # A project of one's own (ufop.ini, app.so) goes here.
 WORKDIR /app
 EXPOSE 9100
