@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+# What the benchmark compiles for itself.  To be read behind the Makefile, so
+# that it is built by the same flags:
+#	make -f Makefile -f scripts/bench.d/bench.mk bench-programs
+
+BENCH	:= $(BUILD)/bench
+
+.PHONY: bench-programs
+bench-programs: $(BENCH)/loop $(BENCH)/direct.so
+
+# Not under $(BUILD)/scripts/bench.d: make would take that name for a list of
+# dependencies.
+$(BENCH)/%.o: scripts/bench.d/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BENCH)/loop: $(BENCH)/loop.o $(call obj,worker/run.c $(LIB_SRC) $(ROUTER_SRC))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router)
+
+$(BENCH)/direct.o: CPPFLAGS += $(KORE_FLAGS)
+$(BENCH)/direct.so: $(BENCH)/direct.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
