@@ -2,6 +2,7 @@
 # make		build everything into build/
 # make run	build, then start Redis, front and worker on port 9100
 # make test	all tests
+# make install	into PREFIX (/usr/local), below DESTDIR
 # make help	the other targets
 # Switches: V=1 (whole commands), SANITIZE=address,undefined, WERROR= (for packagers), BUILD=dir
 
@@ -10,6 +11,12 @@ CC	?= cc
 WERROR	?= -Werror
 PORT	?= 9100
 VERSION	:= 0.1.0
+
+PREFIX	?= /usr/local
+DESTDIR	?=
+# Of libufop alone: the command finds its own parts in PREFIX/lib/ufop.
+LIBDIR	?= $(PREFIX)/lib
+MANDIR	?= $(PREFIX)/share/man
 
 ifdef SANITIZE
 SAN	:= -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -45,23 +52,28 @@ UNIT_SRC	:= $(wildcard tests/unit/*.c)
 LIBS_lib	:= -lhiredis -ljansson -linih
 LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
-LIBS_images	:= -ljpeg -ldeflate -lexif -lm
+LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -lexif -lm
 LIBS_debug	:=
 
 FRONT	:= $(BUILD)/ufop-front.so
 UFOP	:= $(BUILD)/ufop
 SO	:= $(patsubst %,$(BUILD)/services/%.so,$(SERVICES))
 
-.PHONY: all run test unit integration bench setup clean help
+LIBUFOP	:= $(BUILD)/libufop.so
+# UFOP_ABI of ufop.h: objects built against another one are refused.
+ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
+
+.PHONY: all run test unit integration bench setup install uninstall image deb clean help
 .DELETE_ON_ERROR:
 
 # `make run` and `make test` fetch missing Debian packages first; a plain
 # `make` never touches the system.
-all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO)
+all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
+	$(BUILD)/libufop.pc $(BUILD)/ufop.bash $(BUILD)/ufop.ini.5
 
 help:
-	@sed -n '2,6p' Makefile
-	@echo "targets: all run test unit integration bench setup clean"
+	@sed -n '2,7p' Makefile
+	@echo "targets: all run test unit integration bench setup install uninstall image deb clean"
 
 setup:
 	@scripts/setup
@@ -83,9 +95,38 @@ bench: setup
 	@$(MAKE) --no-print-directory all
 	@scripts/bench
 
-$(UFOP): $(call obj,$(LIB_SRC) $(ROUTER_SRC) $(WORKER_SRC) $(CLI_SRC))
+$(UFOP): $(call obj,$(LIB_SRC) $(ROUTER_SRC) $(WORKER_SRC) $(CLI_SRC)) $(BUILD)/templates.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker)
+
+# What createproject and its like write.
+$(BUILD)/templates.c: scripts/embed $(shell find scripts/templates -type f)
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sh scripts/embed scripts/templates > $@
+$(BUILD)/templates.o: $(BUILD)/templates.c cli/templates.h
+	$(Q)$(CC) $(CPPFLAGS) -Icli $(CFLAGS) -c -o $@ $<
+
+# What a handler calls is in the process that loads it; the library is for
+# programs that link a handler themselves, as a test of it would.
+$(LIBUFOP): $(call obj,$(LIB_SRC))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -shared -Wl,-soname,libufop.so.$(ABI) -o $@ $^ $(LIBS_lib)
+$(BUILD)/libufop.a: $(call obj,$(LIB_SRC))
+	$(call say,AR,$@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $^
+# For projects that are built against this tree.
+$(BUILD)/libufop.pc: scripts/libufop.pc.in Makefile
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)sed 's|@PREFIX@|$(CURDIR)|; s|@LIBDIR@|$(abspath $(BUILD))|; s|@VERSION@|$(VERSION)|' $< > $@
+$(BUILD)/ufop.bash: scripts/completion $(UFOP)
+	$(call say,GEN,$@)
+	$(Q)sh scripts/completion $(UFOP) > $@
+$(BUILD)/ufop.ini.5: scripts/manual-settings $(UFOP) $(SO)
+	$(call say,GEN,$@)
+	$(Q)sh scripts/manual-settings $(UFOP) > $@
 
 # Kore's features change the layout of its structs: its flags are mandatory.
 # nodelete keeps our statics across Kore's reload on SIGHUP.
@@ -135,6 +176,37 @@ $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
 		$(call obj,$(LIB_SRC) $(ROUTER_SRC) $(filter-out %/main.c,$(WORKER_SRC)) $(UNIT_HANDLERS))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images)
+
+INSTALL	?= install
+to	:= $(DESTDIR)$(PREFIX)
+# What is installed tells where it will lie, not where it was built.
+install: all
+	$(INSTALL) -d $(to)/bin $(to)/lib/ufop/services $(to)/include \
+	    $(to)/share/ufop $(to)/share/bash-completion/completions \
+	    $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(MANDIR)/man1 $(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man7
+	$(INSTALL) -m 755 $(UFOP) $(to)/bin/ufop
+	$(INSTALL) -m 644 $(FRONT) $(to)/lib/ufop/
+	$(INSTALL) -m 644 $(SO) $(to)/lib/ufop/services/
+	sed 's|@FRONT@|$(PREFIX)/lib/ufop/ufop-front.so|' kore.conf > $(to)/lib/ufop/kore.conf
+	$(INSTALL) -m 644 tests/data/*.jpg tests/data/README $(to)/share/ufop/
+	$(INSTALL) -m 644 include/ufop.h $(to)/include/
+	$(INSTALL) -m 755 $(LIBUFOP) $(DESTDIR)$(LIBDIR)/libufop.so.$(ABI)
+	ln -sf libufop.so.$(ABI) $(DESTDIR)$(LIBDIR)/libufop.so
+	$(INSTALL) -m 644 $(BUILD)/libufop.a $(DESTDIR)$(LIBDIR)/
+	sed 's|@PREFIX@|$(PREFIX)|; s|@LIBDIR@|$(LIBDIR)|; s|@VERSION@|$(VERSION)|' \
+	    scripts/libufop.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/libufop.pc
+	$(INSTALL) -m 644 $(BUILD)/ufop.bash $(to)/share/bash-completion/completions/ufop
+	$(INSTALL) -m 644 docs/*.1 $(DESTDIR)$(MANDIR)/man1/
+	$(INSTALL) -m 644 $(BUILD)/ufop.ini.5 $(DESTDIR)$(MANDIR)/man5/
+	$(INSTALL) -m 644 docs/*.7 $(DESTDIR)$(MANDIR)/man7/
+
+uninstall:
+	rm -rf $(to)/bin/ufop $(to)/lib/ufop $(to)/share/ufop \
+	    $(to)/share/bash-completion/completions/ufop $(to)/include/ufop.h \
+	    $(DESTDIR)$(LIBDIR)/libufop.* $(DESTDIR)$(LIBDIR)/pkgconfig/libufop.pc \
+	    $(DESTDIR)$(MANDIR)/man1/ufop.1 $(DESTDIR)$(MANDIR)/man5/ufop.ini.5 \
+	    $(DESTDIR)$(MANDIR)/man7/ufop-handler.7
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan

@@ -267,7 +267,7 @@ test_images_no_picture_is_said_to_be_none(void)
 		{ "<?xml version=\"1.0\"?><svg></svg>", "no picture" },
 		{ "\xff\xd8\xff", "damaged" },
 		{ "%PDF-1.4 abcdefgh", "PDF" },
-		{ "GIF89a\1\1\1\1 and then nothing", "gif" },
+		{ "GIF89a\1\1\1\1 and then nothing", "GIF" },
 		{ "P6 12 nothing", "pnm" },
 	};
 

@@ -7,7 +7,7 @@
 
 const struct limits kit_limits = {
 	.max_pixels = 150000000, .max_side = 30000,
-	.max_output_pixels = 25000000, .max_output_side = 9999
+	.max_output_pixels = 25000000, .max_output_side = 9999, .max_frames = 200
 };
 
 void

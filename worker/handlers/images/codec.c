@@ -7,6 +7,7 @@ static const struct codec *const codecs[] = {
 	&codec_jpeg, &codec_png, &codec_webp, &codec_gif, &codec_bmp, &codec_psd,
 	&codec_pnm, &codec_tga
 };
+#define READABLE	"a JPEG, PNG, WebP, GIF, BMP, PSD, PNM or TGA"
 #define NCODECS	(sizeof(codecs) / sizeof(codecs[0]))
 
 /* Formats we know by sight and cannot read, for a better sentence. */
@@ -38,11 +39,10 @@ codec_probe(struct image_info *info, const unsigned char *p, size_t len,
 		if (len >= others[i].at + n &&
 		    memcmp(p + others[i].at, others[i].magic, n) == 0)
 			return (image_err(err, UFOP_BAD_MEDIA, "this build does "
-			    "not read %s; send a JPEG, PNG, GIF, BMP, PSD, PNM "
-			    "or TGA", others[i].name));
+			    "not read %s; send " READABLE, others[i].name));
 	}
 	return (image_err(err, UFOP_BAD_MEDIA, "the bytes are no picture in a "
-	    "known format; send a JPEG, PNG, GIF, BMP, PSD, PNM or TGA"));
+	    "known format; send " READABLE));
 }
 
 const struct codec *
@@ -60,18 +60,4 @@ codec_by_name(const char *name, size_t len)
 			return (c);
 	}
 	return (NULL);
-}
-
-const char *
-codec_writable(void)
-{
-	static char text[128];
-	size_t n = 0;
-
-	for (size_t i = 0; i < NCODECS && text[0] == '\0'; i++)
-		if (codecs[i]->encode != NULL)
-			n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
-			    n > 0 ? ", " : "", codecs[i]->alias != NULL ?
-			    codecs[i]->alias : codecs[i]->name);
-	return (text);
 }

@@ -120,7 +120,4 @@ int	 codec_probe(struct image_info *, const unsigned char *, size_t,
  */
 const struct codec *codec_by_name(const char *name, size_t len);
 
-/* "jpg, png, bmp, tga": for messages; static. */
-const char *codec_writable(void);
-
 #endif

@@ -457,7 +457,8 @@ picture_write(struct picture *p, const struct codec *codec,
 	    (codec->only_planes && im->nplanes == 1)) &&
 	    image_to_rgb(im, err) == -1)
 		return (-1);
-	if (!codec->takes_grey && image_to_rgb3(im, err) == -1)
+	if (!codec->takes_grey && im->model == IMAGE_GREY &&
+	    image_to_rgb3(im, err) == -1)
 		return (-1);
 	if (codec->encode(&out->bytes, im, opts, err) == -1)
 		return (-1);
