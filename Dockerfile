@@ -15,13 +15,13 @@ RUN make -j"$(nproc)" BUILD=/opt/ufop WERROR= all \
 
 FROM debian:bookworm-slim
 # Debian's kore package would bring compilers' headers along; its program needs
-# no more than libpq5 and libssl3.
+# no more than libpq5 and libssl3.  The service images says itself what it runs
+# with.
+COPY scripts/packages.images /tmp/
 RUN apt-get update \
  && apt-get install -y --no-install-recommends \
 	ca-certificates \
 	libcurl4 \
-	libdeflate0 \
-	libexif12 \
 	libhiredis0.14 \
 	libinih1 \
 	libjansson4 \
@@ -32,7 +32,8 @@ RUN apt-get update \
 	libssl3 \
 	redis-server \
 	supervisor \
- && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
+	$(sed -n '/^# run/,$ s/^\([a-z0-9][a-z0-9.+-]*\).*/\1/p' /tmp/packages.images) \
+ && rm -rf /tmp/packages.images /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
  && ln -s /opt/ufop/ufop /usr/local/bin/ufop \
  && ln -sf /opt/ufop/supervisor/supervisord.conf /etc/supervisor/supervisord.conf
 COPY --from=build /usr/bin/kore /usr/bin/kore

@@ -152,18 +152,18 @@ cli_usage(const struct cli *cli, const char *fmt, ...)
 void
 cli_text(FILE *fp, struct str text)
 {
-	bool	after_c2 = false;
-	size_t	i;
+	int	n;
 
-	for (i = 0; i < text.len; i++) {
-		unsigned char	c = (unsigned char)text.s[i];
-
-		/* 0x80 to 0x9f behind 0xc2 are controls as well. */
-		if (c < ' ' || c == 0x7f || (after_c2 && c < 0xa0))
+	while (text.len > 0) {
+		n = str_utf8(text);
+		/* U+0080 to U+009F are controls as well. */
+		if (n == 0 || (n == 1 && ((unsigned char)text.s[0] < ' ' ||
+		    text.s[0] == 0x7f)) || (n == 2 && text.s[0] == '\xc2' &&
+		    (unsigned char)text.s[1] < 0xa0))
 			fputc('?', fp);
 		else
-			fputc(c, fp);
-		after_c2 = c == 0xc2;
+			fwrite(text.s, 1, (size_t)n, fp);
+		text = str_slice(text, n == 0 ? 1 : (size_t)n, text.len);
 	}
 }
 

@@ -118,8 +118,8 @@ int	 cli_fail(const struct ufop_err *);
 int	 cli_usage(const struct cli *, const char *fmt, ...) UFOP_PRINTF(2, 3);
 
 /*
- * Text from outside for a person's eyes: bytes that a terminal would obey
- * become '?'.
+ * Text from outside for a person's eyes: what a terminal would obey, and what
+ * is no UTF-8, becomes '?'.
  */
 void	 cli_text(FILE *, struct str);
 

@@ -317,18 +317,17 @@ retry_all(struct dead *dead, struct ufop_err *err)
 	for (i = 0; i < r->elements && rc == 0; i++) {
 		if (!is_entry(r->element[i]))
 			continue;
-		if (field(r->element[i], "entry").len == 0) {
-			kept++;
-			continue;
-		}
 		snprintf(id, sizeof(id), "%.*s",
 		    STR_ARG(entry_id(r->element[i])));
-		rc = retry(dead, id, err);
-		moved += rc == 0;
+		if (retry(dead, id, err) == 0)
+			moved++;
+		else if (err->code == UFOP_BAD_INPUT)
+			kept++;
+		else
+			rc = -1;
 	}
 	freeReplyObject(r);
-	printf("%d queued again, %d left whose bodies are gone\n", moved,
-	    kept);
+	printf("%d queued again, %d left that cannot be\n", moved, kept);
 	return (rc);
 }
 

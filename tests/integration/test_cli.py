@@ -400,10 +400,16 @@ def test_status_dead_and_health():
         wait_until(lambda: len(s.dead()) == 2 and
                    first not in check_ok(run("dead", *at)), 20,
                    "the retried job is given up again")
-        check("2 queued again" in check_ok(run("dead", "retry", "--all", *at)),
-              "retry --all")
-        wait_until(lambda: len(s.dead()) == 2, 20, "both are given up again")
-        check("2 forgotten" in check_ok(run("dead", "purge", *at)), "purge")
+        # One that cannot be read is in nobody's way, and harms no terminal.
+        s.redis("XADD", s.key("dead"), "*", "id", "x", "task", "a.b",
+                "why", "\033[31mred\u009b", "entry", "garbage")
+        text = check_ok(run("dead", *at))
+        check("?[31mred" in text and "\033" not in text and
+              "\u009b" not in text, "%r", text)
+        check("2 queued again, 1 left" in check_ok(
+            run("dead", "retry", "--all", *at)), "retry --all")
+        wait_until(lambda: len(s.dead()) == 3, 20, "both are given up again")
+        check("3 forgotten" in check_ok(run("dead", "purge", *at)), "purge")
         check_eq(s.dead(), [], "dead jobs")
         check_eq(check_ok(run("dead", *at)), "", "list of none")
 
@@ -740,6 +746,10 @@ def test_image_has_every_library():
     with open(os.path.join(ROOT, "Dockerfile")) as f:
         last_stage = f.read().split("\nFROM ")[-1]
     installed = set(re.findall(r"^\t([a-z0-9.+-]+) \\$", last_stage, re.M))
+    check("packages.images" in last_stage, "the image's own list is not used")
+    with open(os.path.join(ROOT, "scripts", "packages.images")) as f:
+        installed.update(line.split()[0] for line in
+                         f.read().split("# run\n")[1].splitlines() if line)
     parts = [UFOP, shutil.which("kore")] + \
         glob.glob(os.path.join(BUILD, "*.so")) + \
         glob.glob(os.path.join(BUILD, "services", "*.so"))
