@@ -448,7 +448,8 @@ say_ready(struct up *up)
 	else
 		snprintf(origin, sizeof(origin), strchr(up->host, ':') == NULL ?
 		    "http://%s:%d" : "http://[%s]:%d", up->host, up->port);
-	printf("ufop is ready on %s (%d workers, %lld ms)\n", origin, children,
+	printf("ufop is ready on %s (%d worker%s, %lld ms)\n", origin,
+	    children, children == 1 ? "" : "s",
 	    (long long)(clock_mono_ms() - up->began_ms));
 	if (up->host[0] != '/' && find_photo(up, photo) &&
 	    services_find(services, STR("images.thumbnail")) != -1)
