@@ -29,14 +29,19 @@
 /* Jobs shorter than this are counted, not measured, between looks at memory. */
 #define LONG_JOB_US	1000
 #define LOOK_EVERY	64
+/* An address space this close to its limit is taken for full, bytes. */
+#define NEAR_LIMIT	(48u << 20)
 
 /* ---- the child's side ------------------------------------------------ */
+
+/* For signal handlers too; set once in child_main(). */
+static int	 statm_fd = -1;
+static uint64_t	 page_size;
 
 struct self {
 	struct run	 run;
 	struct ring	*ring;
 	const char	*pool;
-	int		 statm_fd;
 	int		 recycle_jobs;
 	int64_t		 recycle_bytes;
 	int		 njobs;
@@ -50,6 +55,48 @@ on_sigbus(int sig)
 	(void)sig;
 	/* Writing to a reply file that the file system has no page for. */
 	_exit(CHILD_EXIT_SPOOL_FULL);
+}
+
+/*
+ * A crash or abort close to the memory limit is most likely a refused malloc()
+ * that nobody checked: tell the parent so.  Else the signal takes its course.
+ */
+static void
+on_crash(int sig)
+{
+	char		 text[64];
+	struct rlimit	 rl;
+	ssize_t		 n;
+	uint64_t	 size;
+
+	n = pread(statm_fd, text, sizeof(text) - 1, 0);
+	if (n > 0 && getrlimit(RLIMIT_AS, &rl) == 0 &&
+	    rl.rlim_cur != RLIM_INFINITY) {
+		text[n] = '\0';
+		size = strtoull(text, NULL, 10) * page_size;
+		if (size + NEAR_LIMIT > rl.rlim_cur)
+			_exit(CHILD_EXIT_NO_MEMORY);
+	}
+	(void)signal(sig, SIG_DFL);
+	(void)raise(sig);
+}
+
+static void
+catch_crashes(void)
+{
+	static char		 stack[16384];	/* the usual one may be full */
+	stack_t			 ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
+	struct sigaction	 sa;
+
+#ifdef __SANITIZE_ADDRESS__
+	return;		/* its own report says more */
+#endif
+	memset(&sa, 0, sizeof(sa));
+	sa.sa_handler = on_crash;
+	sa.sa_flags = SA_ONSTACK;
+	(void)sigaltstack(&ss, NULL);
+	(void)sigaction(SIGSEGV, &sa, NULL);
+	(void)sigaction(SIGABRT, &sa, NULL);
 }
 
 static void
@@ -82,14 +129,14 @@ self_wear(struct self *self, int64_t took_us)
 		return;
 	if (getrusage(RUSAGE_SELF, &ru) == 0)
 		atomic_store(&self->ring->peak_kb, (uint32_t)ru.ru_maxrss);
-	if (self->statm_fd == -1 || self->recycle_bytes == 0)
+	if (statm_fd == -1 || self->recycle_bytes == 0)
 		return;
-	n = pread(self->statm_fd, text, sizeof(text) - 1, 0);
+	n = pread(statm_fd, text, sizeof(text) - 1, 0);
 	if (n <= 0)
 		return;
 	text[n] = '\0';
 	(void)strtoll(text, &p, 10);		/* size; then resident */
-	rss = strtoll(p, NULL, 10) * sysconf(_SC_PAGESIZE);
+	rss = strtoll(p, NULL, 10) * (int64_t)page_size;
 	if (rss > self->recycle_bytes)
 		atomic_store(&self->ring->worn, 1);
 }
@@ -202,7 +249,8 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 	(void)mallopt(M_MMAP_THRESHOLD, 256 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
 
-	self.statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+	statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	self.recycle_jobs = (int)settings_int(conf->settings, "worker",
 	    "recycle_jobs");
 	self.recycle_bytes = settings_size(conf->settings, "worker",
@@ -227,6 +275,7 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 		fprintf(stderr, "%s\n", err.msg);
 		_exit(CHILD_EXIT_SETUP);
 	}
+	catch_crashes();
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)send(CHILD_SOCK, "", 1, MSG_NOSIGNAL);
 	while (!self.quit) {
@@ -603,6 +652,9 @@ child_reap(struct child *c, char *how, size_t size)
 		    sigabbrev_np(WTERMSIG(status)));
 	else if (WEXITSTATUS(status) == CHILD_EXIT_SPOOL_FULL)
 		snprintf(how, size, "had no room in the spool for its result");
+	else if (WEXITSTATUS(status) == CHILD_EXIT_NO_MEMORY)
+		snprintf(how, size, "ran out of memory (its limit is "
+		    "memory_mb of the task, or the setting ufop.memory)");
 	else
 		snprintf(how, size, "exited with status %d",
 		    WEXITSTATUS(status));

@@ -228,23 +228,31 @@ attach(redisAsyncContext *ac, void *arg)
 
 /* ---- children --------------------------------------------------------- */
 
+/* Whose words are on stderr: the job that runs, or has just ended. */
 static struct wjob *
-running_job(const struct child *c)
+speaking_job(const struct child *c)
 {
-	int	 i;
+	enum ring_state	 state;
+	struct wjob	*ended = NULL;
+	int		 i;
 
-	for (i = 0; i < RING_SLOTS; i++)
-		if ((c->used & 1U << i) && c->owner[i] != NULL &&
-		    child_state(c, i) == RING_RUNNING)
+	for (i = 0; i < RING_SLOTS; i++) {
+		if (!(c->used & 1U << i) || c->owner[i] == NULL)
+			continue;
+		state = child_state(c, i);
+		if (state == RING_RUNNING)
 			return (c->owner[i]);
-	return (NULL);
+		if (state == RING_DONE)
+			ended = c->owner[i];
+	}
+	return (ended);
 }
 
 static void
 on_stderr(struct loop_fd *lfd, uint32_t events)
 {
 	struct pool_child	*pc = lfd->arg;
-	struct wjob		*j = running_job(&pc->child);
+	struct wjob		*j = speaking_job(&pc->child);
 	char			 id[REQID_MAX + 1] = "-";
 
 	if (j != NULL)
@@ -276,12 +284,20 @@ collect(struct pool_child *pc)
 {
 	struct child	*c = &pc->child;
 	struct wjob	*j;
+	char		 id[REQID_MAX + 1];
+	bool		 heard = false;
 	int		 i;
 
 	for (i = 0; i < RING_SLOTS; i++) {
 		if (!(c->used & 1U << i) || child_state(c, i) != RING_DONE)
 			continue;
 		j = c->owner[i];
+		/* What it printed before its answer was of this job. */
+		if (!heard && j != NULL) {
+			snprintf(id, sizeof(id), "%.*s", STR_ARG(j->id));
+			child_read_stderr(c, id);
+			heard = true;
+		}
 		if (j != NULL)
 			job_replied(j, c, i);
 		else if (c->ring->slots[i].kind == RING_HEALTH)
