@@ -56,8 +56,12 @@ time_from_now(struct conn *cn, int list)
 	if (cn->timed != TIMED_NONE)
 		TAILQ_REMOVE(&timed[cn->timed], cn, timeout);
 	cn->timed = list;
-	if (list == TIMED_NONE)
+	if (list == TIMED_NONE) {
+		cn->c->idle_timer.length = (u_int64_t)front.keepalive_ms;
 		return;
+	}
+	/* Kore would close without a word. */
+	cn->c->idle_timer.length = UINT64_MAX;
 	cn->since_ms = clock_mono_ms();
 	TAILQ_INSERT_TAIL(&timed[list], cn, timeout);
 }

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -42,6 +43,7 @@
 
 struct front	front;
 
+static pid_t			 parent;
 static volatile sig_atomic_t	 stop_signal;	/* told to stop by it */
 static volatile sig_atomic_t	 stop_again;
 static int64_t			 drain_until_ms;
@@ -70,6 +72,9 @@ KORE_SECCOMP_FILTER("ufop",
 	KORE_SYSCALL_ALLOW(unlinkat),
 	KORE_SYSCALL_ALLOW(getdents64),
 	KORE_SYSCALL_ALLOW(pread64),
+	/* To die with Kore's parent. */
+	KORE_SYSCALL_ALLOW_ARG(prctl, 0, PR_SET_PDEATHSIG),
+	KORE_SYSCALL_ALLOW(getppid),
 	/* realloc() of large blocks; abort(). */
 	KORE_SYSCALL_ALLOW(mremap),
 	KORE_SYSCALL_ALLOW(gettid),
@@ -309,6 +314,7 @@ kore_parent_configure(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	kore_pidfile = none;
+	parent = getpid();
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	load();
 	metrics_init();
@@ -436,6 +442,13 @@ kore_worker_configure(void)
 	(void)sigaction(SIGINT, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
 	(void)sigaction(SIGHUP, &sa, NULL);
+	/*
+	 * Kore waits for the end of a pipe, which never comes as it holds both
+	 * sides: without its parent a worker would keep the port for good.
+	 */
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (getppid() != parent)
+		on_stop(SIGTERM);
 
 	reqid_forked();
 	reqid_make(front.web);

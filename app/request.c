@@ -788,6 +788,7 @@ request_viewed(void)
 			continue;
 		r->waits_view = false;
 		r->asked_view = true;
+		r->give_up_ms = 0;
 		request_run(r);
 	}
 }
