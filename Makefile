@@ -52,7 +52,7 @@ UNIT_SRC	:= $(wildcard tests/unit/*.c)
 LIBS_lib	:= -lhiredis -ljansson -linih
 LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
-LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -lexif -lm
+LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -llcms2 -lexif -lm
 LIBS_debug	:=
 
 FRONT	:= $(BUILD)/ufop-front.so
@@ -126,7 +126,7 @@ $(BUILD)/ufop.bash: scripts/completion $(UFOP)
 	$(Q)sh scripts/completion $(UFOP) > $@
 $(BUILD)/ufop.ini.5: scripts/manual-settings $(UFOP) $(SO)
 	$(call say,GEN,$@)
-	$(Q)sh scripts/manual-settings $(UFOP) > $@
+	$(Q)sh scripts/manual-settings $(UFOP) "$(SERVICES)" > $@
 
 # Kore's features change the layout of its structs: its flags are mandatory.
 # nodelete keeps our statics across Kore's reload on SIGHUP.

@@ -19,6 +19,7 @@ struct image_info {
 	bool		 animated;	/* the format can hold frames */
 	int		 plays;		/* of its frames; 0: for ever */
 	int		 quality;	/* JPEG: estimate, 1 to 100; else 0 */
+	bool		 has_profile;	/* an ICC profile is in the file */
 	char		 color[16];	/* imageInfo's colorModel: "ycbcr" */
 };
 
@@ -94,6 +95,11 @@ struct codec {
 			    const unsigned char *, size_t,
 			    const struct decode_hints *, struct decode_notes *,
 			    struct ufop_err *);
+	/*
+	 * The ICC profile, malloc()ed; NULL when it is damaged.  Called only
+	 * when info.has_profile.
+	 */
+	unsigned char	*(*profile)(const unsigned char *, size_t, size_t *len);
 	/* NULL when this format is only read. */
 	int		(*encode)(struct bytes *, const struct image *,
 			    const struct encode_opts *, struct ufop_err *);

@@ -19,6 +19,7 @@
 
 /* A progressive file may ask for any number of passes over all blocks. */
 #define SCANS_MAX	200
+#define ICC_MARK	"ICC_PROFILE"	/* with its NUL */
 #define MARGIN		16	/* pixels around a crop: upsampling looks there */
 #define SHRINK_LEAVES	2	/* see DCT shrink above */
 #define CHROMA_QUALITY	90	/* from here on colours keep all their pixels */
@@ -176,7 +177,14 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	jpeg_create_decompress(&d);
 	jpeg_mem_src(&d, p, len);
 	jpeg_save_markers(&d, JPEG_APP0 + 1, 0xffff);
+	jpeg_save_markers(&d, JPEG_APP0 + 2, sizeof(ICC_MARK));
 	jpeg_read_header(&d, TRUE);
+	for (const struct jpeg_marker_struct *m = d.marker_list; m != NULL;
+	    m = m->next)
+		if (m->marker == JPEG_APP0 + 2 &&
+		    m->data_length >= sizeof(ICC_MARK) &&
+		    memcmp(m->data, ICC_MARK, sizeof(ICC_MARK)) == 0)
+			info->has_profile = true;
 	info->w = (int)d.image_width;
 	info->h = (int)d.image_height;
 	info->orient = orientation(&d);
@@ -184,6 +192,31 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	snprintf(info->color, sizeof(info->color), "%s", color_model(&d));
 	jpeg_destroy_decompress(&d);
 	return (0);
+}
+
+static unsigned char *
+profile(const unsigned char *p, size_t len, size_t *out_len)
+{
+	struct jpeg_decompress_struct d;
+	struct failure f;
+	JOCTET *icc = NULL;
+	unsigned n = 0;
+
+	failure_init(&f, true);
+	d.err = &f.mgr;
+	if (setjmp(f.back) != 0) {
+		jpeg_destroy_decompress(&d);
+		return (NULL);
+	}
+	jpeg_create_decompress(&d);
+	jpeg_mem_src(&d, p, len);
+	jpeg_save_markers(&d, JPEG_APP0 + 2, 0xffff);
+	jpeg_read_header(&d, TRUE);
+	if (!jpeg_read_icc_profile(&d, &icc, &n))
+		icc = NULL;
+	jpeg_destroy_decompress(&d);
+	*out_len = n;
+	return (icc);
 }
 
 /* ---- decoding -------------------------------------------------------- */
@@ -513,5 +546,6 @@ const struct codec codec_jpeg = {
 	.name = "jpeg", .alias = "jpg", .type = "image/jpeg",
 	.takes_ycc = true, .takes_grey = true, .half_below = CHROMA_QUALITY,
 	.max_side = 65500,
-	.match = match, .probe = probe, .decode = decode, .encode = encode
+	.match = match, .probe = probe, .decode = decode, .profile = profile,
+	.encode = encode
 };

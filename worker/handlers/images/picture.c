@@ -2,6 +2,7 @@
 /* One picture on its way from file to file; see picture.h. */
 #include "picture.h"
 
+#include "colour.h"
 #include "ops.h"
 #include "resize.h"
 
@@ -320,16 +321,53 @@ resample(struct picture *p, bool half, struct ufop_err *err)
 	return (0);
 }
 
+/* Colours as the file's profile means them, once. */
+static int
+manage_colour(struct picture *p, const unsigned char *icc, size_t len,
+    struct ufop_err *err)
+{
+	if (p->image.model == IMAGE_YCC && image_to_rgb(&p->image, err) == -1)
+		return (-1);
+	return (colour_to_srgb(&p->image, icc, len, err));
+}
+
+/* The profile when colours must still be converted; else NULL. */
+static unsigned char *
+pending_profile(struct picture *p, size_t *len)
+{
+	unsigned char *icc;
+
+	if (!p->info.has_profile)
+		return (NULL);
+	p->info.has_profile = false;
+	icc = p->info.codec->profile(p->data, p->len, len);
+	if (icc != NULL && !colour_matters(icc, *len, p->image.model)) {
+		free(icc);
+		icc = NULL;
+	}
+	return (icc);
+}
+
 int
 picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 {
+	unsigned char *icc;
+	size_t icc_len;
 	int64_t start;
+	int ret;
 
 	if (!p->decoded && decode(p, ycc, err) == -1)
 		return (-1);
 	start = now_us();
-	if (resample(p, half, err) == -1 ||
-	    image_orient(&p->image, p->orient, err) == -1)
+	if ((icc = pending_profile(p, &icc_len)) != NULL)
+		half = false;
+	ret = resample(p, half, err);
+	if (ret == 0)
+		ret = image_orient(&p->image, p->orient, err);
+	if (ret == 0 && icc != NULL)
+		ret = manage_colour(p, icc, icc_len, err);
+	free(icc);
+	if (ret == -1)
 		return (-1);
 	if (!ycc && image_to_rgb(&p->image, err) == -1)
 		return (-1);

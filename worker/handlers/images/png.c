@@ -14,6 +14,7 @@
 
 #define SIGNATURE	"\x89PNG\r\n\x1a\n"
 #define SIGNATURE_LEN	8
+#define PROFILE_MAX	(4 << 20)	/* bytes of an ICC profile that is read */
 #define LEVEL		6	/* beyond, time doubles for 1 % */
 
 enum color_type {
@@ -34,6 +35,8 @@ struct png {
 	unsigned		 key[3];	/* its colour, not of palettes */
 	int			 frames;	/* acTL */
 	int			 orient;	/* eXIf */
+	const unsigned char	*iccp;		/* a name, NUL, 0, and a stream */
+	size_t			 iccp_len;
 	/* IDAT: inside the file when it is one chunk, else joined. */
 	const unsigned char	*idat;
 	size_t			 idat_len;
@@ -161,6 +164,9 @@ read_chunks(struct png *png, const unsigned char *p, size_t len, bool head_only,
 			png->frames = f >= 1 && f <= 65535 ? (int)f : 1;
 		} else if (memcmp(type, "eXIf", 4) == 0) {
 			png->orient = exif_orientation(data, n);
+		} else if (memcmp(type, "iCCP", 4) == 0) {
+			png->iccp = data;
+			png->iccp_len = n;
 		} else if (memcmp(type, "IDAT", 4) == 0) {
 			if (idats++ == 0)
 				first = at;
@@ -203,6 +209,7 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	info->w = (int)png.w;
 	info->h = (int)png.h;
 	info->orient = png.orient;
+	info->has_profile = png.iccp != NULL;
 	if (png.color == PNG_PALETTE)
 		snprintf(info->color, sizeof(info->color), "palette%d",
 		    png.ncolors);
@@ -210,6 +217,34 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 		snprintf(info->color, sizeof(info->color), "%s%s",
 		    color[png.color], png.depth == 16 ? "64" : "");
 	return (0);
+}
+
+static unsigned char *
+profile(const unsigned char *p, size_t len, size_t *out_len)
+{
+	struct libdeflate_decompressor *z;
+	const unsigned char *stream;
+	unsigned char *icc;
+	struct ufop_err err;
+	struct png png;
+
+	if (read_chunks(&png, p, len, true, false, &err) == -1 ||
+	    png.iccp == NULL ||
+	    (stream = memchr(png.iccp, '\0', png.iccp_len)) == NULL)
+		return (NULL);
+	stream += 2;
+	if (stream >= png.iccp + png.iccp_len)
+		return (NULL);
+	z = libdeflate_alloc_decompressor();
+	icc = malloc(PROFILE_MAX);
+	if (z == NULL || icc == NULL || libdeflate_zlib_decompress(z, stream,
+	    (size_t)(png.iccp + png.iccp_len - stream), icc, PROFILE_MAX,
+	    out_len) != LIBDEFLATE_SUCCESS) {
+		free(icc);
+		icc = NULL;
+	}
+	libdeflate_free_decompressor(z);
+	return (icc);
 }
 
 /* ---- rows ------------------------------------------------------------ */
@@ -596,5 +631,6 @@ encode(struct bytes *out, const struct image *im,
 const struct codec codec_png = {
 	.name = "png", .type = "image/png",
 	.takes_alpha = true, .takes_grey = true, .max_side = 30000,
-	.match = match, .probe = probe, .decode = decode, .encode = encode
+	.match = match, .probe = probe, .decode = decode, .profile = profile,
+	.encode = encode
 };

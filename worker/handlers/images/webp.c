@@ -45,6 +45,9 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	info->w = f.width;
 	info->h = f.height;
 	info->animated = f.has_animation;
+	/* VP8X: flags of what the file holds. */
+	info->has_profile = len > 20 && memcmp(p + 12, "VP8X", 4) == 0 &&
+	    p[20] & ICCP_FLAG;
 	snprintf(info->color, sizeof(info->color), "%s",
 	    f.has_alpha ? "nycbcra" : f.format == 2 ? "nrgba" : "ycbcr");
 	if (!f.has_animation)
@@ -55,6 +58,27 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	info->plays = (int)WebPDemuxGetI(demux, WEBP_FF_LOOP_COUNT);
 	WebPDemuxDelete(demux);
 	return (0);
+}
+
+static unsigned char *
+profile(const unsigned char *p, size_t len, size_t *out_len)
+{
+	WebPData data = { p, len };
+	WebPDemuxer *demux = WebPDemux(&data);
+	WebPChunkIterator it;
+	unsigned char *icc = NULL;
+
+	if (demux == NULL)
+		return (NULL);
+	if (WebPDemuxGetChunk(demux, "ICCP", 1, &it)) {
+		if ((icc = malloc(it.chunk.size)) != NULL) {
+			memcpy(icc, it.chunk.bytes, it.chunk.size);
+			*out_len = it.chunk.size;
+		}
+		WebPDemuxReleaseChunkIterator(&it);
+	}
+	WebPDemuxDelete(demux);
+	return (icc);
 }
 
 static int
@@ -337,6 +361,7 @@ const struct codec codec_webp = {
 	.name = "webp", .type = "image/webp", .max_side = WEBP_MAX_DIMENSION,
 	.takes_alpha = true, .takes_ycc = true, .only_planes = true,
 	.half_below = 101,
-	.match = match, .probe = probe, .decode = decode, .encode = encode,
+	.match = match, .probe = probe, .decode = decode, .profile = profile,
+	.encode = encode,
 	.read_frames = read_frames, .write_frames = write_frames
 };
