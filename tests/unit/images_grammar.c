@@ -458,3 +458,34 @@ test_images_round_corners(void)
 	CHECK_STR(kit_colour(&im, 30, 10), "red");
 	image_release(&im);
 }
+
+void
+test_images_format_auto(void)
+{
+	static const struct { const char *accept, *codec; } rows[] = {
+		{ "image/avif,image/webp,*/*;q=0.8", "webp" },
+		{ "image/webp", "webp" }, { "text/html, image/webp;q=0.9", "webp" },
+		{ "image/webp;q=0.001", "webp" },
+		{ "image/webp;q=0", "jpeg" }, { "image/webp; q=0.0", "jpeg" },
+		{ "image/webpx", "jpeg" }, { "*/*", "jpeg" }, { "", "jpeg" },
+		{ NULL, "jpeg" },
+	};
+	size_t len;
+	void *photo = unit_data("painting-640x427.jpg", &len);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct picture_times times;
+		struct picture_file out;
+		struct ufop_err err;
+		struct spec spec;
+
+		CHECK(grammar_view2(&spec, STR("2/w/50/format/auto"), &err) == 0);
+		spec.accept = rows[i].accept;
+		CHECK(pipeline_run(&spec, &kit_limits, photo, len, &out, &times,
+		    &err) == 0);
+		CHECK_MSG(strcmp(out.codec->name, rows[i].codec) == 0, "%s: %s",
+		    rows[i].accept, out.codec->name);
+		free(out.bytes.p);
+	}
+	free(photo);
+}

@@ -118,12 +118,19 @@ take_quality(struct spec *spec, const struct word *w, struct str v)
 	return (v.len == 0 ? 0 : -1);
 }
 
+static bool
+is(struct str v, const char *s)
+{
+	return (strlen(s) == v.len && memcmp(v.s, s, v.len) == 0);
+}
+
 static int
 take_format(struct spec *spec, const struct word *w, struct str v)
 {
 	(void)w;
 	spec->codec = codec_by_name(v.s, v.len);
-	return (spec->codec != NULL ? 0 : -1);
+	spec->auto_format = is(v, "auto");
+	return (spec->codec != NULL || spec->auto_format ? 0 : -1);
 }
 
 static int
@@ -155,12 +162,6 @@ take_thumb(struct spec *spec, const struct word *w, struct str v)
 }
 
 /* ---- values of imageMogr2 -------------------------------------------- */
-
-static bool
-is(struct str v, const char *s)
-{
-	return (strlen(s) == v.len && memcmp(v.s, s, v.len) == 0);
-}
 
 /* A sign, or the letter that stands for it where signs are escaped. */
 static bool
@@ -530,7 +531,7 @@ read_words(struct spec *spec, const struct grammar *g, struct str args,
 
 #define SIDE_FORM	"a number of pixels from 1 to 30000"
 #define QUALITY_FORM	"a quality from 1 to 100"
-#define FORMAT_FORM	"one of jpg, png, webp, gif, bmp, tga"
+#define FORMAT_FORM	"one of jpg, png, webp, gif, bmp, tga, auto"
 #define WORD_QUALITY							\
 	{ "q", QUALITY_FORM, take_int, offsetof(struct spec, opts.quality), 100 }
 #define WORD_FORMAT	{ "format", FORMAT_FORM, take_format, 0, 0 }

@@ -54,6 +54,8 @@ struct spec {
 	struct step	 steps[STEPS_MAX];
 	int		 nsteps;
 	const struct codec *codec;	/* NULL: as the source */
+	bool		 auto_format;	/* the best that accept allows */
+	const char	*accept;	/* HTTP's Accept; NULL: none */
 	struct encode_opts opts;	/* orient is not used */
 	bool		 correct_quality; /* no better than the source's was */
 	bool		 keep_orient;	/* what is not turned stays marked */

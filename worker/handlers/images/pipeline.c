@@ -57,13 +57,46 @@ quality(const struct spec *spec, const struct picture *p)
 	return (corrected < q ? (int)fmax(1, corrected) : q);
 }
 
+/* Whether an Accept header names a media type, and not with q=0. */
+static bool
+accepts(const char *accept, const char *type)
+{
+	size_t n = strlen(type);
+
+	for (const char *p = accept; (p = strstr(p, type)) != NULL; p += n) {
+		const char *q = p + n;
+
+		if (*q != '\0' && strchr(" \t,;", *q) == NULL)
+			continue;
+		q += strspn(q, " \t;");
+		return (strncmp(q, "q=0", 3) != 0 || q[3 + strspn(q + 3,
+		    ".0")] > '0');
+	}
+	return (false);
+}
+
+/*
+ * The format of the result.  Of what a caller takes, WebP is shorter than all
+ * but AVIF, which takes a hundred times as long to write.
+ */
+static const struct codec *
+result_codec(const struct picture *p, const struct spec *spec)
+{
+	if (spec->auto_format && spec->accept != NULL &&
+	    p->w <= codec_webp.max_side && p->h <= codec_webp.max_side &&
+	    accepts(spec->accept, codec_webp.type))
+		return (&codec_webp);
+	return (picture_codec(p, spec->codec));
+}
+
 /*
  * Halve the range of qualities until the largest is found that stays below the
  * limit; the least one is taken when none does.
  */
 static int
 fit(struct picture *p, const struct spec *spec, struct encode_opts *opts,
-    int64_t limit, struct picture_file *out, struct ufop_err *err)
+    const struct codec *codec, int64_t limit, struct picture_file *out,
+    struct ufop_err *err)
 {
 	int low = 1, high = opts->quality - 1;
 
@@ -71,8 +104,8 @@ fit(struct picture *p, const struct spec *spec, struct encode_opts *opts,
 		struct picture_file f;
 
 		opts->quality = (low + high) / 2;
-		if (picture_write(p, spec->codec, opts, spec->background, &f,
-		    err) == -1) {
+		if (picture_write(p, codec, opts, spec->background, &f, err) ==
+		    -1) {
 			free(out->bytes.p);
 			return (-1);
 		}
@@ -109,19 +142,22 @@ static int
 write_result(struct picture *p, const struct spec *spec,
     struct picture_file *out, struct ufop_err *err)
 {
+	const struct codec *codec = result_codec(p, spec);
 	struct encode_opts opts = spec->opts;
 	int64_t limit = spec->size_limit.source ? (int64_t)p->len :
 	    spec->size_limit.bytes;
 
+	/* Only JPEG can say how it is to be turned; others must be turned. */
+	if (spec->keep_orient && codec != &codec_jpeg)
+		picture_auto_orient(p);
 	opts.quality = quality(spec, p);
 	opts.orient = spec->keep_orient ? p->info.orient : 1;
-	if (picture_write(p, spec->codec, &opts, spec->background, out,
-	    err) == -1)
+	if (picture_write(p, codec, &opts, spec->background, out, err) == -1)
 		return (-1);
 	/* Only JPEG has a quality to be lowered. */
 	if (limit > 0 && (int64_t)out->bytes.len > limit &&
-	    out->codec == &codec_jpeg &&
-	    fit(p, spec, &opts, limit, out, err) == -1)
+	    codec == &codec_jpeg &&
+	    fit(p, spec, &opts, codec, limit, out, err) == -1)
 		return (-1);
 	if (spec->size_limit.or_source && out->bytes.len >= p->len) {
 		free(out->bytes.p);
@@ -181,7 +217,7 @@ static bool
 moves(const struct picture *p, const struct spec *spec)
 {
 	return (p->info.codec->read_frames != NULL &&
-	    picture_codec(p, spec->codec)->write_frames != NULL);
+	    result_codec(p, spec)->write_frames != NULL);
 }
 
 static int
@@ -228,8 +264,7 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
 
 	p.ignore_error = spec->ignore_error;
 	if (ret == 0 && p.info.frames > 1 && moves(&p, spec)) {
-		ret = run_frames(&p, spec, picture_codec(&p, spec->codec), out,
-		    err);
+		ret = run_frames(&p, spec, result_codec(&p, spec), out, err);
 	} else if (ret == 0) {
 		ret = do_steps(&p, spec, err);
 		if (ret == 0)

@@ -57,10 +57,15 @@ run_grammar(struct ufop_job *job, struct ufop_reply *reply)
 		g++;
 	if (g->name == NULL)
 		return (ufop_fail(reply, 404, "no such operation on pictures"));
-	if (g->parse(&spec, (struct str){ args, strlen(args) }, &err) == -1 ||
-	    pipeline_run(&spec, &limits, job->data, job->len, &out, &times,
+	if (g->parse(&spec, (struct str){ args, strlen(args) }, &err) == -1)
+		return (ufop_fail_err(reply, &err));
+	spec.accept = job->accept;
+	if (pipeline_run(&spec, &limits, job->data, job->len, &out, &times,
 	    &err) == -1)
 		return (ufop_fail_err(reply, &err));
+	/* Caches must not give it to a caller who accepts less. */
+	if (spec.auto_format)
+		ufop_reply_header(reply, "Vary", "Accept");
 	note_times(job, &times);
 	return (ufop_reply_take(reply, out.bytes.p, out.bytes.len,
 	    out.codec->type));
