@@ -586,20 +586,17 @@ child_say(struct child *c, const char *id)
 	c->line_len = 0;
 }
 
-void
+bool
 child_read_stderr(struct child *c, const char *id)
 {
 	char	 text[65536];
 	ssize_t	 n;
-	int	 i, round;
+	int	 i;
 
-	/* A few rounds only: a child that floods must not hold up the rest. */
-	for (round = 0; round < 4; round++) {
+	while (c->said <= c->say_max) {
 		n = read(c->err_fd, text, sizeof(text));
 		if (n <= 0)
-			return;
-		if (c->said > c->say_max)
-			continue;
+			return (true);
 		c->said += n;
 		for (i = 0; i < n; i++) {
 			if (text[i] == '\n')
@@ -607,14 +604,16 @@ child_read_stderr(struct child *c, const char *id)
 			else if (c->line_len < CHILD_LINE_MAX)
 				c->line[c->line_len++] = text[i];
 		}
-		if (c->said > c->say_max) {
-			child_say(c, id);
-			log_warn("child.floods pid=%d id=%s msg=\"more than "
-			    "%lld bytes on stderr, the rest of this job's is "
-			    "dropped\"", (int)c->pid, id,
-			    (long long)c->say_max);
-		}
 	}
+	if (c->err_fd != -1) {
+		child_say(c, id);
+		log_warn("child.floods pid=%d id=%s msg=\"more than %lld bytes "
+		    "on stderr for one job; the rest is not read\"",
+		    (int)c->pid, id, (long long)c->say_max);
+		close(c->err_fd);
+		c->err_fd = -1;
+	}
+	return (false);
 }
 
 void
@@ -646,7 +645,7 @@ child_reap(struct child *c, char *how, size_t size)
 	(void)killpg(c->pid, SIGKILL);
 	while (waitpid(c->pid, &status, 0) == -1 && errno == EINTR)
 		;
-	child_read_stderr(c, "-");
+	(void)child_read_stderr(c, "-");
 	if (WIFSIGNALED(status))
 		snprintf(how, size, "was killed by SIG%s",
 		    sigabbrev_np(WTERMSIG(status)));

@@ -46,7 +46,7 @@ struct child {
 	int			 line_len;
 	char			 last_line[CHILD_LINE_MAX + 1];
 	int64_t			 said;		/* bytes printed since ... */
-	int64_t			 say_max;	/* ... over this they are dropped */
+	int64_t			 say_max;	/* ... and how many it may */
 };
 
 /*
@@ -82,8 +82,12 @@ bool	 child_reply(const struct child *, int slot, struct str *rep);
  */
 int	 child_take_file(struct child *, int slot);
 
-/* Read and log what it printed; id says of which job. */
-void	 child_read_stderr(struct child *, const char *id);
+/*
+ * Read and log what it printed; id says of which job.  False once it has said
+ * more than it may: nobody listens to it any more (its writes fail), so it is
+ * to be replaced when it is done.
+ */
+bool	 child_read_stderr(struct child *, const char *id);
 
 /* Ask it to end in order when it has nothing left to do. */
 void	 child_quit(struct child *);

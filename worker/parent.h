@@ -103,6 +103,7 @@ struct pool {
 		struct pool	*pool;
 		bool		 slow;	/* has a job not known to be short */
 		bool		 health;	/* being asked */
+		bool		 mute;	/* said too much: not listened to */
 		bool		 worn;	/* to be replaced; works on till then */
 	}			*children[CHILDREN_MAX];
 	int64_t			 respawn_ms;	/* not before; 0: at once */

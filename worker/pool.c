@@ -249,6 +249,23 @@ speaking_job(const struct child *c)
 }
 
 static void
+hear_stderr(struct pool_child *pc, const char *id)
+{
+	struct loop	*l = pc->pool->parent->loop;
+
+	if (pc->mute)
+		return;
+	pc->mute = !child_read_stderr(&pc->child, id);
+	if (!pc->mute)
+		return;
+	loop_del(l, &pc->err);		/* closed already; only forgets it */
+	if (!pc->worn) {
+		pc->worn = true;
+		pool_fill(pc->pool);
+	}
+}
+
+static void
 on_stderr(struct loop_fd *lfd, uint32_t events)
 {
 	struct pool_child	*pc = lfd->arg;
@@ -257,7 +274,7 @@ on_stderr(struct loop_fd *lfd, uint32_t events)
 
 	if (j != NULL)
 		snprintf(id, sizeof(id), "%.*s", STR_ARG(j->id));
-	child_read_stderr(&pc->child, id);
+	hear_stderr(pc, id);
 	/* The writing end may be closed while the child lives on. */
 	if (!(events & EPOLLIN))
 		loop_del(pc->pool->parent->loop, lfd);
@@ -295,7 +312,7 @@ collect(struct pool_child *pc)
 		/* What it printed before its answer was of this job. */
 		if (!heard && j != NULL) {
 			snprintf(id, sizeof(id), "%.*s", STR_ARG(j->id));
-			child_read_stderr(c, id);
+			hear_stderr(pc, id);
 			heard = true;
 		}
 		if (j != NULL)
