@@ -17,6 +17,7 @@
 #define OUT_SHIFT	(BITS + MID_BITS)
 /* Averaging in front of the kernel leaves it at least this much to shrink. */
 #define BOX_LEAVES	3
+#define BOX_MAX		256	/* so many samples add up in 16 bits */
 /* Taps of a row are padded with weight 0 to a multiple, for the SIMD loop. */
 #define TAP_ALIGN	8
 
@@ -269,6 +270,26 @@ finish_alpha(unsigned char *out, const int32_t *in, int w, int n)
 }
 
 /*
+ * Means of fx columns of sums over so many rows.  Inlined for each n: with n
+ * known, the loops over channels vanish.
+ */
+static inline __attribute__((always_inline)) void
+box_row(unsigned char *d, const uint16_t *sum, int w, int fx, int rows, int n)
+{
+	for (int x = 0; x < w; x += fx, sum += fx * n, d += n) {
+		int cols = w - x < fx ? w - x : fx;
+		uint32_t v[4] = { 0 };
+		float k = 1.0f / (float)(rows * cols);
+
+		for (int j = 0; j < cols; j++)
+			for (int c = 0; c < n; c++)
+				v[c] += sum[j * n + c];
+		for (int c = 0; c < n; c++)
+			d[c] = (unsigned char)((float)v[c] * k + 0.5f);
+	}
+}
+
+/*
  * Average blocks of fx x fy samples of the part b of src (the last ones may be
  * narrower) into a new plane; free(dst->p).
  */
@@ -278,7 +299,7 @@ box(struct plane *dst, const struct plane *src, const struct resize_view *b,
 {
 	int w = b->bx1 - b->bx0, h = b->by1 - b->by0, n = src->n;
 	size_t row = (size_t)w * (size_t)n;
-	uint32_t *sum;
+	uint16_t *sum;
 
 	*dst = (struct plane){ .w = (w + fx - 1) / fx, .h = (h + fy - 1) / fy,
 	    .n = n };
@@ -301,20 +322,13 @@ box(struct plane *dst, const struct plane *src, const struct resize_view *b,
 			    (size_t)b->bx0 * (size_t)n;
 
 			for (size_t i = 0; i < row; i++)
-				sum[i] += s[i];
+				sum[i] = (uint16_t)(sum[i] + s[i]);
 		}
-		for (int x = 0; x < dst->w; x++) {
-			int cols = w - x * fx < fx ? w - x * fx : fx;
-			float k = 1.0f / (float)(rows * cols);
-			const uint32_t *s = sum + (size_t)(x * fx) * (size_t)n;
-
-			for (int c = 0; c < n; c++) {
-				uint32_t v = 0;
-
-				for (int j = 0; j < cols; j++)
-					v += s[j * n + c];
-				*d++ = (unsigned char)((float)v * k + 0.5f);
-			}
+		switch (n) {
+		case 1: box_row(d, sum, w, fx, rows, 1); break;
+		case 2: box_row(d, sum, w, fx, rows, 2); break;
+		case 3: box_row(d, sum, w, fx, rows, 3); break;
+		default: box_row(d, sum, w, fx, rows, 4); break;
 		}
 	}
 	free(sum);
@@ -408,8 +422,8 @@ resize_plane(struct plane *dst, const struct plane *src,
 
 	if (fx <= 1 && fy <= 1)
 		return (filter_plane(dst, src, &v, &kernel, alpha, err));
-	fx = fx < 1 ? 1 : fx;
-	fy = fy < 1 ? 1 : fy;
+	fx = fx < 1 ? 1 : fx > BOX_MAX ? BOX_MAX : fx;
+	fy = fy < 1 ? 1 : fy > BOX_MAX ? BOX_MAX : fy;
 	if (box(&small, src, &v, fx, fy, err) == -1)
 		return (-1);
 	v.x = (v.x - v.bx0) / fx;
