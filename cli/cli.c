@@ -116,7 +116,7 @@ cli_help(FILE *fp, const struct cli_cmd *const *cmds)
 {
 	fprintf(fp, "usage: ufop COMMAND [option...] [operand...]\n\n");
 	for (; *cmds != NULL; cmds++)
-		fprintf(fp, "  %-12s%s\n", (*cmds)->name, (*cmds)->summary);
+		fprintf(fp, "  %-15s%s\n", (*cmds)->name, (*cmds)->summary);
 	fprintf(fp, "\n`ufop COMMAND --help` says more of one; the manual is "
 	    "ufop(1).\n");
 }

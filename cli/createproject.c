@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ufop createproject, ufop makeservice and ufop dockerfile: what an author
+ * begins with.
+ */
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cli.h"
+#include "project.h"
+
+static int
+enter(const char *dir, struct ufop_err *err)
+{
+	if (mkdir(dir, 0777) == -1 && errno != EEXIST)
+		return (err_sys(err, "cannot make the directory '%s'", dir));
+	if (chdir(dir) == -1)
+		return (err_sys(err, "cannot go to the directory '%s'", dir));
+	return (0);
+}
+
+/* Whether `ufop` on the PATH is this very command. */
+static bool
+on_path(const struct cli *cli)
+{
+	struct ufop_err	 ignored;
+	char		 found[PATH_MAX], *real;
+	bool		 same;
+
+	if (paths_program(found, "ufop", "ufop", &ignored) == -1)
+		return (false);
+	real = realpath(found, NULL);
+	same = real != NULL && strcmp(real, cli->paths.exe) == 0;
+	free(real);
+	return (same);
+}
+
+static int
+run_createproject(struct cli *cli, int argc, char **argv)
+{
+	struct project_words	 words = { .ufop = cli->paths.exe };
+	char			 name[PROJECT_NAME_MAX + 1];
+	const char		*dir = ".";
+	struct ufop_err		 err;
+
+	if (cli_next(cli, argc, argv) != CLI_DONE)
+		return (cli->status);
+	if (argc - optind > 1)
+		return (cli_usage(cli, "more than one DIR"));
+	if (optind < argc)
+		dir = argv[optind];
+	if (paths_find(&cli->paths, &err) == -1 || enter(dir, &err) == -1)
+		return (cli_fail(&err));
+	project_name(name);
+	words.name = name;
+	if (project_write_all("project/", &words, &err) == -1)
+		return (cli_fail(&err));
+	printf("\nNext: %s%s%smake test, then make dev.\n",
+	    strcmp(dir, ".") == 0 ? "" : "cd ",
+	    strcmp(dir, ".") == 0 ? "" : dir,
+	    strcmp(dir, ".") == 0 ? "" : ", ");
+	if (!on_path(cli))
+		printf("The ufop command is %s; put its directory on your PATH "
+		    "to call it ufop.\n", cli->paths.exe);
+	return (0);
+}
+
+/* ---- makeservice ----------------------------------------------------- */
+
+#define INI_MAX		(1 << 20)
+
+/* A name that is also one in C, since UFOP_SERVICE() takes it without quotes. */
+static bool
+is_name(const char *name)
+{
+	size_t	n = strlen(name);
+
+	return (n >= 1 && n <= PROJECT_NAME_MAX && name[0] >= 'a' &&
+	    name[0] <= 'z' && strspn(name,
+	    "abcdefghijklmnopqrstuvwxyz0123456789_") == n);
+}
+
+/* Whether the line assigns to services, whatever spaces there are. */
+static bool
+is_services(struct str line)
+{
+	struct str	name = str_trim(str_cut(&line, '='));
+
+	return (line.s != NULL && str_eq_c(name, "services"));
+}
+
+/*
+ * Have ufop.ini switch the service on, behind the others.  1 when there is
+ * no line to add it to, because it goes on in more lines or is not there.
+ */
+static int
+switch_on(const char *name, struct ufop_err *err)
+{
+	struct buf	ini, out;
+	struct str	rest, line, after;
+	bool		done = false;
+	int		rc;
+
+	if (access("ufop.ini", F_OK) == -1)
+		return (1);
+	if (project_read("ufop.ini", INI_MAX, &ini, err) == -1) {
+		buf_release(&ini);
+		return (-1);
+	}
+	buf_init(&out, INI_MAX + 256);
+	rest = (struct str){ ini.p, ini.len };
+	while (rest.s != NULL && rest.len > 0) {
+		line = str_cut(&rest, '\n');
+		after = str_slice(rest, 0, 1);
+		buf_str(&out, line);
+		/* An indented line behind it belongs to the same list. */
+		if (!done && is_services(line) && (after.len == 0 ||
+		    (after.s[0] != ' ' && after.s[0] != '\t'))) {
+			buf_addf(&out, " ./%s.so", name);
+			done = true;
+		}
+		if (rest.s != NULL)
+			buf_cstr(&out, "\n");
+	}
+	rc = !done ? 1 : project_replace("ufop.ini",
+	    (struct str){ out.p, out.len }, err);
+	buf_release(&out);
+	buf_release(&ini);
+	return (rc);
+}
+
+static const struct cli_opt makeservice_opts[] = {
+	{ 'C', "directory", "DIR", "do as if started in DIR" },
+	{ 0 }
+};
+
+static int
+run_makeservice(struct cli *cli, int argc, char **argv)
+{
+	struct project_words	 words = { .ufop = "ufop" };
+	struct ufop_err		 err;
+	char			 source[64], cases[64];
+	int			 code, rc;
+
+	while ((code = cli_next(cli, argc, argv)) == 'C') {
+		if (chdir(optarg) == -1) {
+			err_sys(&err, "cannot go to the directory '%s'",
+			    optarg);
+			return (cli_fail(&err));
+		}
+	}
+	if (code != CLI_DONE)
+		return (cli->status);
+	if (argc - optind != 1)
+		return (cli_usage(cli, "one NAME is expected"));
+	words.name = argv[optind];
+	if (!is_name(words.name))
+		return (cli_usage(cli, "'%s' is no name for a service: 1 to "
+		    "%d characters of a-z, 0-9 and _, a letter first",
+		    words.name, PROJECT_NAME_MAX));
+	snprintf(source, sizeof(source), "%s.c", words.name);
+	snprintf(cases, sizeof(cases), "tests/%s.cases", words.name);
+	if (access(source, F_OK) == 0) {
+		err_set(&err, UFOP_USAGE, "'%s' is there already; choose "
+		    "another name", source);
+		return (cli_fail(&err));
+	}
+	if (project_write("service/service.c", source, &words, &err) == -1 ||
+	    project_write("service/service.cases", cases, &words, &err) == -1)
+		return (cli_fail(&err));
+	rc = switch_on(words.name, &err);
+	if (rc == -1)
+		return (cli_fail(&err));
+	if (rc == 0)
+		printf("changed  ufop.ini: ./%s.so is on, behind the others\n",
+		    words.name);
+	else
+		printf("Add ./%s.so to services in section [ufop] of "
+		    "ufop.ini.\n", words.name);
+	return (0);
+}
+
+/* ---- dockerfile ------------------------------------------------------ */
+
+static int
+run_dockerfile(struct cli *cli, int argc, char **argv)
+{
+	struct project_words	 words = { .ufop = "ufop" };
+	char			 name[PROJECT_NAME_MAX + 1];
+	struct buf		 text;
+
+	if (cli_next(cli, argc, argv) != CLI_DONE)
+		return (cli->status);
+	if (optind < argc)
+		return (cli_usage(cli, "'%s': no operand is expected",
+		    argv[optind]));
+	project_name(name);
+	words.name = name;
+	buf_init(&text, INI_MAX);
+	project_text("project/Dockerfile", &words, &text);
+	fwrite(text.p, 1, text.len, stdout);
+	buf_release(&text);
+	return (0);
+}
+
+const struct cli_cmd cli_createproject = {
+	.name = "createproject",
+	.operands = "[DIR]",
+	.summary = "begin a project: a service, its tests, its image",
+	.prose = "Write the files of a project into DIR (made if need be), or "
+	    "into the current directory: app.c with three handlers, Makefile, "
+	    "tests, settings, Dockerfile. It builds, passes its test and runs "
+	    "as it stands. A file that is there already is named and kept.",
+	.run = run_createproject,
+};
+
+const struct cli_cmd cli_makeservice = {
+	.name = "makeservice",
+	.operands = "NAME",
+	.summary = "add a service to a project",
+	.prose = "Write NAME.c, a service with one task, and "
+	    "tests/NAME.cases, and switch it on in ufop.ini behind the "
+	    "services that are there.",
+	.opts = makeservice_opts,
+	.run = run_makeservice,
+};
+
+const struct cli_cmd cli_dockerfile = {
+	.name = "dockerfile",
+	.operands = "",
+	.summary = "print a Dockerfile for the project in this directory",
+	.prose = "Print the Dockerfile that createproject writes, to begin "
+	    "anew: ufop dockerfile > Dockerfile. It stands on an image of ufop "
+	    "itself, which `make image` makes in ufop's sources.",
+	.run = run_dockerfile,
+};
