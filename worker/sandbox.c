@@ -832,6 +832,16 @@ sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
 	return (seccomp_enter(conf, abi > 0 || change, err));
 }
 
+int
+sandbox_check(const struct sandbox_conf *conf, struct ufop_err *err)
+{
+	uid_t	 uid;
+	gid_t	 gid;
+	bool	 change;
+
+	return (user_find(conf->user, &change, &uid, &gid, err));
+}
+
 void
 sandbox_describe(const struct sandbox_conf *conf, char *out, size_t size)
 {

@@ -93,6 +93,13 @@ struct sandbox_conf {
 int	 sandbox_enter(const struct sandbox_conf *, struct ufop_err *);
 
 /*
+ * Whether the user of a conf can be become, so that a parent refuses to start
+ * rather than fork children that cannot.  Returns 0, or -1 with err
+ * (UFOP_CONFIG).
+ */
+int	 sandbox_check(const struct sandbox_conf *, struct ufop_err *);
+
+/*
  * One line on what sandbox_enter() would hold, here and by this process:
  * "uid 65534, landlock 7, seccomp", and "; missing: ..." with what it would
  * not and why.  Changes nothing.

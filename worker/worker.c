@@ -233,6 +233,7 @@ worker_init(struct parent *p, struct ufop_err *err)
 	const struct settings	*s = p->settings;
 	struct settings_pool	 sp[SETTINGS_POOLS_MAX];
 	struct sandbox_conf	 sb = { .profile = SANDBOX_CPU };
+	struct ufop_err		 why;
 	int			 i;
 
 	p->tag = settings_str(s, "redis", "tag");
@@ -252,6 +253,9 @@ worker_init(struct parent *p, struct ufop_err *err)
 	p->sandbox_on = settings_bool(s, "worker", "sandbox");
 	p->started_s = clock_real_ms() / 1000;
 	sb.user = settings_str(s, "worker", "child_user");
+	if (sandbox_check(&sb, &why) == -1)
+		return (settings_bad(s, "worker", "child_user", err, "%s",
+		    why.msg));
 	if (p->sandbox_on)
 		sandbox_describe(&sb, p->sandbox, sizeof(p->sandbox));
 	else
@@ -271,7 +275,7 @@ worker_init(struct parent *p, struct ufop_err *err)
 		.redirects = (int)settings_int(s, "fetch", "redirects"),
 		.connect_timeout_ms = (int)settings_time_ms(s, "fetch",
 		    "connect_timeout"),
-		.stall_ms = (int)settings_time_ms(s, "fetch", "timeout"),
+		.stall_ms = (int)settings_time_ms(s, "fetch", "stall"),
 		.user = sb.user,
 	};
 	p->npools = settings_pools(s, sp);
