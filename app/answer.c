@@ -206,8 +206,8 @@ put_head(struct conn *cn, const struct answer *a, uint64_t len)
 	if ((a->status == 429 || a->status == 503) &&
 	    !has_header(a, "retry-after"))
 		buf_cstr(&out, "Retry-After: 1\r\n");
-	if (a->allow != NULL)
-		put_field("Allow: ", str_from(a->allow));
+	if (a->status == 405 && cn->allow != NULL)
+		put_field("Allow: ", str_from(cn->allow));
 	if (!cn->keep)
 		buf_cstr(&out, "Connection: close\r\n");
 	else if (cn->is_http10)
@@ -368,8 +368,6 @@ answer_error(struct conn *cn, int status, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(msg, sizeof(msg), fmt, ap);
 	va_end(ap);
-	if (status == 405)
-		a.allow = "GET, HEAD, POST";
 	error_json(cn, &a, str_from(msg));
 }
 

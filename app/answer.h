@@ -22,7 +22,6 @@ struct answer {
 	int64_t			 queue_us;	/* waiting, in queue and on the way */
 	int64_t			 run_us;	/* in the child */
 	struct str		 log;		/* more for X-Log */
-	const char		*allow;		/* Allow, or NULL */
 };
 
 void	 answer_bytes(struct conn *, const struct answer *, struct str body);

@@ -62,6 +62,7 @@ struct conn {
 	char			 reqid[REQID_MAX + 1];
 	int64_t			 began_us;	/* CLOCK_MONOTONIC: head was whole */
 	const char		*label;		/* for the log: page or task */
+	const char		*allow;		/* methods of the page, for a 405 */
 	bool			 head_only;	/* HEAD */
 	bool			 keep;		/* stays open after the answer */
 	bool			 is_http10;

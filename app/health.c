@@ -97,7 +97,6 @@ page_health(struct http_request *req)
 {
 	struct request	*r;
 	struct answer	 a = { .status = 200 };
-	struct head	*h;
 
 	if (http_state_exists(req)) {
 		r = request_of(req);
@@ -106,11 +105,9 @@ page_health(struct http_request *req)
 		return (KORE_RESULT_OK);
 	}
 	r = request_new(req, REQUEST_HEALTH, "health");
-	h = &r->conn->draft->head;
-	if (h->method == HEAD_OTHER)
-		request_failf(r, UFOP_BAD_METHOD, "%.*s is not done here; send "
-		    "GET", STR_ARG(h->method_name));
-	else if (query_has(h->query, "live"))
+	if (!request_is_get(r))
+		return (KORE_RESULT_OK);
+	if (query_has(r->conn->draft->head.query, "live"))
 		answer_bytes(r->conn, &a, STR_NULL);
 	else if (!link_ready() || view_ask() == -1)
 		answer_health(r);

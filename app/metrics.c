@@ -232,7 +232,6 @@ int
 page_metrics(struct http_request *req)
 {
 	struct request	*r;
-	struct head	*h;
 
 	if (http_state_exists(req)) {
 		r = request_of(req);
@@ -241,11 +240,9 @@ page_metrics(struct http_request *req)
 		return (KORE_RESULT_OK);
 	}
 	r = request_new(req, REQUEST_METRICS, "metrics");
-	h = &r->conn->draft->head;
-	if (h->method == HEAD_OTHER)
-		request_failf(r, UFOP_BAD_METHOD, "%.*s is not done here; send "
-		    "GET", STR_ARG(h->method_name));
-	else if (!link_ready() || view_ask() == -1)
+	if (!request_is_get(r))
+		return (KORE_RESULT_OK);
+	if (!link_ready() || view_ask() == -1)
 		answer_metrics(r);
 	else {
 		r->waits_view = true;

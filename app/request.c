@@ -174,6 +174,7 @@ request_new(struct http_request *req, enum request_kind kind, const char *label)
 	r->piece = r->pieces_out = 0;
 	cn->req = r;
 	cn->label = label;
+	cn->allow = kind == REQUEST_JOB ? "GET, HEAD, POST" : "GET, HEAD";
 	in_hand++;
 	metrics_inflight(1);
 	return (r);
@@ -631,6 +632,18 @@ page_handler(struct http_request *req)
 		(void)request_new(req, REQUEST_JOB, "handler");
 	return (http_state_run(states, sizeof(states) / sizeof(states[0]),
 	    req));
+}
+
+bool
+request_is_get(struct request *r)
+{
+	const struct head	*h = &r->conn->draft->head;
+
+	if (h->method == HEAD_GET || h->method == HEAD_HEAD)
+		return (true);
+	request_failf(r, UFOP_BAD_METHOD, "%.*s is not done here; send GET",
+	    STR_ARG(h->method_name));
+	return (false);
 }
 
 int

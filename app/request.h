@@ -98,6 +98,8 @@ void	 request_abandon_all(void);
 struct request *request_new(struct http_request *, enum request_kind,
 	    const char *label);
 struct request *request_of(struct http_request *);
+/* For pages that are only read: answers 405 to all other methods. */
+bool	 request_is_get(struct request *);
 uint64_t request_tag(const struct request *);
 /* NULL when that one is over. */
 struct request *request_find(uint64_t tag);
