@@ -172,8 +172,10 @@ $(BUILD)/tests/unit/list.c: $(UNIT_SRC)
 $(BUILD)/tests/unit/list.o: $(BUILD)/tests/unit/list.c
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -c -o $@ $<
 UNIT_HANDLERS := $(wildcard worker/handlers/images/*.c)
+# Of the front only what needs no Kore.
+UNIT_APP := app/chunked.c app/head.c app/query.c
 $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
-		$(call obj,$(LIB_SRC) $(ROUTER_SRC) $(filter-out %/main.c,$(WORKER_SRC)) $(UNIT_HANDLERS))
+		$(call obj,$(LIB_SRC) $(ROUTER_SRC) $(filter-out %/main.c,$(WORKER_SRC)) $(UNIT_HANDLERS) $(UNIT_APP))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images)
 
