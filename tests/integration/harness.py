@@ -803,7 +803,8 @@ class Stack:
         """Signs of broken memory or promises in the logs."""
         for part in [self.front] + self.workers:
             for line in part.output().splitlines():
-                if re.search(r"AddressSanitizer|runtime error:|Assertion .*"
+                if re.search(r"(ERROR|SUMMARY): \w*Sanitizer|"
+                             r"runtime error: |Assertion .*"
                              r"failed|stack smashing|double free|"
                              r"seccomp violation", line):
                     problems.append("%s says: %s" % (part.name, line))
@@ -817,7 +818,7 @@ class Stack:
             part.stopped.clear()
             part.kill_all()
             if part.popen is not None:
-                self.saved[part.name] = part.output()
+                self.saved.setdefault(part.name, part.output())
         for pid in descendants(os.getpid()):
             if self.is_of_stack(pid) and \
                     pid not in [p.pid for p in self.others()]:

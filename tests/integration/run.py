@@ -6,8 +6,8 @@ Run the integration tests.
     run.py [--list] [--jobs N] [--seconds] [NAME ...]
 
 A test is a function test_<what> in a file test_<area>.py beside this one and
-is called <area>.<what>.  NAME selects an area, one test, or by a shell pattern
-(`faults`, `faults.crash`, `*chunked*`); without one all run.
+is called <area>.<what>.  NAME selects by how the name begins, or as a shell
+pattern (`faults`, `faults.crash`, `*chunked*`); without one all run.
 
 A test that takes an argument is given the stack (Redis, front and worker) that
 its file's stack() makes, shared by the file's tests and run one after the
@@ -159,9 +159,8 @@ def discover():
 
 
 def selected(full, patterns):
-    area = full.split(".")[0]
     return not patterns or any(
-        p in (full, area) or fnmatch.fnmatchcase(full, p) for p in patterns)
+        full.startswith(p) or fnmatch.fnmatchcase(full, p) for p in patterns)
 
 
 class Job:
@@ -282,7 +281,8 @@ def main():
         return 0
     parser = argparse.ArgumentParser(
         description="Run the integration tests.",
-        epilog="NAME is an area, a test (area.name) or a shell pattern.")
+        epilog="NAME is the beginning of a test's name (area.what), or a "
+        "shell pattern for it.")
     parser.add_argument("names", metavar="NAME", nargs="*")
     parser.add_argument("--list", action="store_true",
                         help="print the names and end")
@@ -311,8 +311,9 @@ def main():
     if args.list:
         return 0
     if not total:
-        sys.stderr.write("run.py: no test is called %s; --list shows them\n" %
-                         " or ".join(args.names))
+        print("run.py: no test is called %s; --list shows them" %
+              " or ".join(args.names))
+        print("0 passed, 0 failed")
         return 2
     harness.prepare()
     own_jobs.sort(key=lambda j: -j[0])
