@@ -52,7 +52,7 @@ UNIT_SRC	:= $(wildcard tests/unit/*.c)
 LIBS_lib	:= -lhiredis -ljansson -linih
 LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
-LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -llcms2 -lexif -lm
+LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -llcms2 -lfreetype -lharfbuzz -lexif -lm
 LIBS_debug	:=
 
 FRONT	:= $(BUILD)/ufop-front.so
@@ -153,6 +153,7 @@ $(foreach s,$(SERVICES),$(eval $(call service,$(s))))
 
 # Pixel loops earn -O3; stb is other people's code and is compiled apart.
 $(BUILD)/worker/handlers/images/%.o: OPT = -O3
+$(BUILD)/worker/handlers/images/%.o: CPPFLAGS += -isystem /usr/include/freetype2
 $(BUILD)/worker/handlers/images/stb.o: WARN =
 
 $(BUILD)/%.o: %.c

@@ -541,3 +541,32 @@ test_images_info_reads_headers(void)
 		image_release(&im);
 	}
 }
+
+void
+test_images_pnm(void)
+{
+	static const struct { const char *bytes; size_t len; int code, first; }
+	    rows[] = {
+		{ "P5 2 1 255\n\x10\x20", 13, 0, 0x10 },
+		{ "P5\n# a comment 7\n2 1\n255\n\x10\x20", 27, 0, 0x10 },
+		{ "P5 2 1 15\n\x0f\x01", 12, 0, 255 },
+		{ "P5 2 1 65535\n\x80\x00\x01\x00", 17, 0, 128 },
+		{ "P6 1 1 255\n\x10\x20\x30", 14, 0, 0x10 },
+		{ "P5 2 1 255\n\x10", 12, UFOP_BAD_MEDIA, 0 },
+		{ "P5 2 788888888888 255\n\x10", 23, UFOP_BAD_MEDIA, 0 },
+		{ "P5 0 1 255\n\x10", 12, UFOP_BAD_MEDIA, 0 },
+		{ "P5 2 1 0\n\x10\x20", 11, UFOP_BAD_MEDIA, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int code = kit_try_decode(rows[i].bytes, rows[i].len);
+		struct image im;
+
+		CHECK_MSG(code == rows[i].code, "row %zu: %d", i, code);
+		if (code != 0)
+			continue;
+		kit_decode(&im, rows[i].bytes, rows[i].len);
+		CHECK_INT(im.plane[0].p[0], rows[i].first);
+		image_release(&im);
+	}
+}

@@ -180,11 +180,13 @@ lzw_read(struct pen *pen, const unsigned char *p, size_t len, size_t at)
 	unsigned char suffix[CODES], stack[CODES + 1];
 	struct bits b = { .p = p, .len = len, .at = at + 1 };
 	int64_t left = (int64_t)pen->area.w * pen->area.h;
-	int min = p[at], clear = 1 << min, next = clear + 2, size = min + 1;
-	int prev = -1, first = 0;
+	int min = p[at], clear, next, size, prev = -1, first = 0;
 
 	if (min < 1 || min > 8)
 		return (-1);
+	clear = 1 << min;
+	next = clear + 2;
+	size = min + 1;
 	while (left > 0) {
 		int code = next_code(&b, size), c = code, n = 0;
 

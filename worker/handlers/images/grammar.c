@@ -414,6 +414,13 @@ base64(struct str v, char *out, size_t size)
 	return ((int)n);
 }
 
+/* The mark that words are about: the latest, or one that waits for its text. */
+static struct mark *
+mark_of(struct spec *spec)
+{
+	return (&spec->marks[spec->nmarks > 0 ? spec->nmarks - 1 : 0]);
+}
+
 /* A colour's name or #RRGGBB, in base64. */
 static int
 take_colour(struct spec *spec, const struct word *w, struct str v)
@@ -427,7 +434,8 @@ take_colour(struct spec *spec, const struct word *w, struct str v)
 		{ "gray", { 126, 126, 126, 255 } },
 		{ "pink", { 255, 192, 203, 255 } },
 	};
-	unsigned char *to = (unsigned char *)spec + w->at;
+	unsigned char *to = w->at == 0 ? mark_of(spec)->rgba :
+	    (unsigned char *)spec + w->at;
 	char text[16];
 	int n = base64(v, text, sizeof(text));
 
@@ -749,11 +757,134 @@ grammar_round(struct spec *spec, struct str args, struct ufop_err *err)
 	return (0);
 }
 
+/* ---- watermark ------------------------------------------------------- */
+
+#define TWIPS		20	/* in a point, which is a pixel here */
+#define TYPE_MAX	1000	/* pixels */
+#define MARGIN		10	/* from the edges, when not told */
+
+static int
+take_text(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m;
+	struct step *s;
+	int n;
+
+	(void)w;
+	if (spec->nmarks == MARKS_MAX ||
+	    (s = add_step(spec, STEP_MARK)) == NULL)
+		return (-1);
+	m = &spec->marks[spec->nmarks];
+	*m = (struct mark){ .px = 240 / TWIPS, .rgba = { 0, 0, 0, 255 },
+	    .gravity = GRAVITY_SOUTHEAST, .dx = MARGIN, .dy = MARGIN };
+	if ((n = base64(v, m->text, sizeof(m->text))) <= 0)
+		return (-1);
+	m->len = (size_t)n;
+	s->mark = spec->nmarks++;
+	return (0);
+}
+
+static int
+take_font(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m = mark_of(spec);
+	int n = base64(v, m->font, sizeof(m->font) - 1);
+
+	(void)w;
+	if (n <= 0)
+		return (-1);
+	m->font[n] = '\0';
+	return (0);
+}
+
+static int
+take_font_size(struct spec *spec, const struct word *w, struct str v)
+{
+	int n;
+
+	(void)w;
+	if (number(&v, TYPE_MAX * TWIPS, &n) == -1 || n < TWIPS || v.len != 0)
+		return (-1);
+	mark_of(spec)->px = n / TWIPS;
+	return (0);
+}
+
+static int
+take_dissolve(struct spec *spec, const struct word *w, struct str v)
+{
+	int n;
+
+	(void)w;
+	if (number(&v, 100, &n) == -1 || n < 1 || v.len != 0)
+		return (-1);
+	mark_of(spec)->rgba[3] = (unsigned char)(n * 255 / 100);
+	return (0);
+}
+
+static int
+take_mark_gravity(struct spec *spec, const struct word *w, struct str v)
+{
+	if (take_gravity(spec, w, v) == -1)
+		return (-1);
+	mark_of(spec)->gravity = spec->gravity;
+	return (0);
+}
+
+static int
+take_distance(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m = mark_of(spec);
+	bool back = next_is(&v, '-');
+	int n;
+
+	if (number(&v, SIDE_MAX, &n) == -1 || v.len != 0)
+		return (-1);
+	*(w->name[1] == 'x' ? &m->dx : &m->dy) = back ? -n : n;
+	return (0);
+}
+
+static const struct grammar watermark = {
+	"watermark", "/watermark/2/text/aGVsbG8/fontsize/500/fill/cmVk",
+	(const struct word[]){
+		{ "text", "text in URL-safe base64, at most 1024 bytes and 8 "
+		    "times", take_text, 0, 0 },
+		{ "font", "a font's name in URL-safe base64", take_font, 0, 0 },
+		{ "fontsize", "a size from 20 to 20000, in twentieths of a pixel",
+		    take_font_size, 0, 0 },
+		{ "fill", COLOUR_FORM, take_colour, 0, 0 },
+		{ "dissolve", "an opacity from 1 to 100", take_dissolve, 0, 0 },
+		{ "gravity", GRAVITY_FORM, take_mark_gravity, 0, 0 },
+		{ "dx", "a distance in pixels", take_distance, 0, 0 },
+		{ "dy", "a distance in pixels", take_distance, 0, 0 },
+		{ 0 }
+	}
+};
+
+/* 2 is one text, 3 is many: for texts they are the same. */
+int
+grammar_watermark(struct spec *spec, struct str args, struct ufop_err *err)
+{
+	struct str mode = cut_segment(&args), first = args;
+
+	spec_init(spec);
+	if (!is(mode, "2") && !is(mode, "3"))
+		return (image_err(err, UFOP_BAD_INPUT, "watermark takes 2 (a "
+		    "text) or 3 (many) first, not '%.*s'; as in %s",
+		    mode.len > 64 ? 64 : (int)mode.len, mode.s,
+		    watermark.example));
+	if (!is(cut_segment(&first), "text"))
+		return (image_err(err, UFOP_BAD_INPUT, "watermark needs the "
+		    "word text first; as in %s", watermark.example));
+	add_step(spec, STEP_ORIENT);
+	return (read_words(spec, &watermark, args, err));
+}
+
 const struct grammar_name grammar_names[] = {
 	{ "thumbnail", grammar_thumbnail },
 	{ "crop", grammar_crop },
 	{ "imageView2", grammar_view2 },
 	{ "imageMogr2", grammar_mogr2 },
 	{ "roundPic", grammar_round },
+	{ "watermark", grammar_watermark },
 	{ NULL, NULL }
 };

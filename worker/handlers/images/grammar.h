@@ -13,6 +13,7 @@
 #include "str.h"
 
 #define STEPS_MAX	64	/* operations of one cmd */
+#define MARKS_MAX	8	/* texts of one cmd */
 #define SIDE_MAX	30000	/* largest number taken for a side, pixels */
 #define QUALITY		75	/* when none is given; imageView2's default */
 
@@ -24,6 +25,7 @@ enum step_kind {
 	STEP_BLUR,
 	STEP_SHARPEN,
 	STEP_ROUND,
+	STEP_MARK,
 };
 
 /* A length in pixels, or in per cent of a side. */
@@ -40,6 +42,7 @@ struct step {
 		int		 degrees;
 		struct { int radius; double sigma; } blur;
 		struct { struct length x, y; } round;
+		int		 mark;		/* which of spec.marks */
 	};
 };
 
@@ -62,6 +65,8 @@ struct spec {
 	bool		 ignore_error;
 	unsigned char	 background[4];	/* red, green, blue, alpha */
 	struct size_limit size_limit;
+	struct mark	 marks[MARKS_MAX];
+	int		 nmarks;
 
 	/* Values of words until all have been read. */
 	int		 mode, w, h;
@@ -82,6 +87,7 @@ int	 grammar_crop(struct spec *, struct str, struct ufop_err *);
 int	 grammar_view2(struct spec *, struct str, struct ufop_err *);
 int	 grammar_mogr2(struct spec *, struct str, struct ufop_err *);
 int	 grammar_round(struct spec *, struct str, struct ufop_err *);
+int	 grammar_watermark(struct spec *, struct str, struct ufop_err *);
 
 /* All of them by the name in front of the words; ends with a NULL name. */
 struct grammar_name {

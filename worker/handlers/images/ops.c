@@ -230,6 +230,35 @@ ops_round(struct image *im, double rx, double ry, struct ufop_err *err)
 	return (0);
 }
 
+int
+ops_paint(struct image *im, const struct image *mask, int x, int y,
+    const unsigned char rgba[4], struct ufop_err *err)
+{
+	const struct plane *pl = &im->plane[0], *m = &mask->plane[0];
+
+	if (image_to_rgb3(im, err) == -1)
+		return (-1);
+	for (int j = 0; j < m->h; j++) {
+		const unsigned char *s = m->p + (size_t)j * m->stride;
+		unsigned char *d = pl->p + (size_t)(y + j) * pl->stride +
+		    (size_t)x * (size_t)pl->n;
+
+		for (int i = 0; i < m->w; i++, d += pl->n) {
+			double a = s[i] * rgba[3] / (255.0 * 255);
+			double under = im->alpha ? d[3] / 255.0 * (1 - a) : 1 - a;
+
+			if (a == 0)
+				continue;
+			for (int c = 0; c < 3; c++)
+				d[c] = clamp8((rgba[c] * a + d[c] * under) /
+				    (a + under));
+			if (im->alpha)
+				d[3] = clamp8(255 * (a + under));
+		}
+	}
+	return (0);
+}
+
 void
 ops_average(const struct image *im, unsigned char rgb[3])
 {

@@ -20,6 +20,13 @@ int	 ops_sharpen(struct image *, struct ufop_err *);
 /* Transparent corners, smooth at the edge.  RGB or GREY. */
 int	 ops_round(struct image *, double rx, double ry, struct ufop_err *);
 
+/*
+ * Paint a colour through a mask (GREY) whose left upper corner is at x, y;
+ * rgba[3] is how much of it.  RGB or GREY in, RGB out; the mask must lie inside.
+ */
+int	 ops_paint(struct image *, const struct image *mask, int x, int y,
+	    const unsigned char rgba[4], struct ufop_err *);
+
 /* Mean of RGB or GREY, weighted by alpha. */
 void	 ops_average(const struct image *, unsigned char rgb[3]);
 

@@ -435,6 +435,31 @@ picture_round(struct picture *p, double rx, double ry, struct ufop_err *err)
 }
 
 int
+picture_mark(struct picture *p, const struct mark *m, bool *fits,
+    struct ufop_err *err)
+{
+	struct text text;
+	struct image mask;
+	int64_t x, y;
+	int ret;
+
+	if (text_layout(&text, m->text, m->len, m->font[0] != '\0' ? m->font :
+	    NULL, m->px, err) == -1)
+		return (-1);
+	x = geometry_place(m->gravity, false, p->w, text.w, m->dx);
+	y = geometry_place(m->gravity, true, p->h, text.h, m->dy);
+	*fits = x >= 0 && y >= 0 && x + text.w <= p->w && y + text.h <= p->h;
+	if (!*fits)
+		return (0);
+	if (picture_pixels(p, false, false, err) == -1 ||
+	    text_draw(&text, &mask, err) == -1)
+		return (-1);
+	ret = ops_paint(&p->image, &mask, (int)x, (int)y, m->rgba, err);
+	image_release(&mask);
+	return (ret);
+}
+
+int
 picture_average(struct picture *p, unsigned char rgb[3], struct ufop_err *err)
 {
 	static const struct geometry small = { .kind = GEOMETRY_INSIDE,

@@ -12,6 +12,7 @@
 
 #include "codec.h"
 #include "geometry.h"
+#include "text.h"
 
 /* The service's settings; all checked before anything is allocated. */
 struct limits {
@@ -89,6 +90,24 @@ int	 picture_blur(struct picture *, int radius, double sigma,
 int	 picture_sharpen(struct picture *, struct ufop_err *);
 /* Corners made transparent: quarters of an ellipse of rx by ry pixels. */
 int	 picture_round(struct picture *, double rx, double ry,
+	    struct ufop_err *);
+
+/* A line of text to be written on it. */
+struct mark {
+	char		 text[TEXT_MAX];
+	size_t		 len;
+	char		 font[64];	/* family; "": the usual one */
+	int		 px;		/* size of the type */
+	unsigned char	 rgba[4];
+	enum gravity	 gravity;
+	int		 dx, dy;	/* from the edges */
+};
+
+/*
+ * Write it.  *fits becomes false, and the picture stays what it was, when it
+ * is too small for the text.
+ */
+int	 picture_mark(struct picture *, const struct mark *, bool *fits,
 	    struct ufop_err *);
 
 /* The mean colour, transparent pixels left out. */

@@ -15,7 +15,7 @@ length(struct length l, int side)
 
 static int
 do_step(struct picture *p, const struct spec *spec, const struct step *s,
-    struct ufop_err *err)
+    bool *fits, struct ufop_err *err)
 {
 	switch (s->kind) {
 	case STEP_ORIENT:
@@ -31,6 +31,8 @@ do_step(struct picture *p, const struct spec *spec, const struct step *s,
 		return (picture_blur(p, s->blur.radius, s->blur.sigma, err));
 	case STEP_SHARPEN:
 		return (picture_sharpen(p, err));
+	case STEP_MARK:
+		return (picture_mark(p, &spec->marks[s->mark], fits, err));
 	case STEP_ROUND:
 		return (picture_round(p, length(s->round.x, p->w),
 		    length(s->round.y, p->h), err));
@@ -166,11 +168,14 @@ write_result(struct picture *p, const struct spec *spec,
 	return (0);
 }
 
+/* *fits becomes false at a mark that is larger than the picture. */
 static int
-do_steps(struct picture *p, const struct spec *spec, struct ufop_err *err)
+do_steps(struct picture *p, const struct spec *spec, bool *fits,
+    struct ufop_err *err)
 {
-	for (int i = 0; i < spec->nsteps; i++)
-		if (do_step(p, spec, &spec->steps[i], err) == -1)
+	*fits = true;
+	for (int i = 0; i < spec->nsteps && *fits; i++)
+		if (do_step(p, spec, &spec->steps[i], fits, err) == -1)
 			return (-1);
 	return (0);
 }
@@ -188,11 +193,13 @@ do_frame(const struct picture *head, struct image *frame, int delay_ms,
     struct ufop_err *err)
 {
 	struct picture p;
+	bool fits;
 	int ret;
 
 	picture_open_frame(&p, head, frame);
 	p.times = *times;
-	ret = do_steps(&p, spec, err);
+	/* All frames are of one size: what is too large for one is for all. */
+	ret = do_steps(&p, spec, &fits, err);
 	if (ret == 0)
 		ret = picture_pixels(&p, false, false, err);
 	if (ret == 0)
@@ -260,15 +267,17 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
     struct picture_times *times, struct ufop_err *err)
 {
 	struct picture p;
+	bool fits;
 	int ret = picture_open(&p, limits, data, len, err);
 
 	p.ignore_error = spec->ignore_error;
 	if (ret == 0 && p.info.frames > 1 && moves(&p, spec)) {
 		ret = run_frames(&p, spec, result_codec(&p, spec), out, err);
 	} else if (ret == 0) {
-		ret = do_steps(&p, spec, err);
+		ret = do_steps(&p, spec, &fits, err);
 		if (ret == 0)
-			ret = write_result(&p, spec, out, err);
+			ret = fits ? write_result(&p, spec, out, err) :
+			    give_back(&p, out, err);
 	}
 	if (ret == -1 && spec->ignore_error && p.info.codec != NULL)
 		ret = give_back(&p, out, err);

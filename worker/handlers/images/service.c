@@ -133,6 +133,7 @@ setup(char *why, size_t why_size)
 	(void)why_size;
 	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
+	text_setup();
 	return (0);
 }
 
@@ -161,6 +162,11 @@ static const struct ufop_task tasks[] = {
 		.name = "roundpic", .run = run_grammar,
 		.route = "^/roundPic(?:/|$)",
 		.summary = "Round corners: /roundPic/radius/!25p",
+	}, {
+		.name = "watermark", .run = run_grammar,
+		.route = "^/watermark/[23](?:/|$)",
+		.summary = "Writes on a picture: "
+		    "/watermark/2/text/<base64>/fontsize/500/fill/<base64>",
 	}, {
 		.name = "imageinfo", .run = run_info,
 		.route = "^/imageInfo$",
@@ -195,5 +201,5 @@ static const struct ufop_setting_def settings[] = {
 UFOP_API extern const struct ufop_service ufop_service;
 UFOP_API const struct ufop_service ufop_service = {
 	.abi = UFOP_ABI, .name = "images", .tasks = tasks,
-	.settings = settings, .setup = setup,
+	.settings = settings, .setup = setup, .teardown = text_teardown,
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The formats that stb reads: BMP, PNM, PSD and TGA; and those it
- * writes: BMP and TGA.
+ * The formats that stb reads: BMP, PSD and TGA; and those it writes: BMP and
+ * TGA.  PNM is so simple that it is read here.
  *
  * stb reads zeros behind the end of its input, which would make a picture of a
  * file cut short.  It is therefore fed through callbacks that notice.
@@ -130,6 +130,88 @@ match_pnm(const unsigned char *p, size_t len)
 	    (p[2] == ' ' || p[2] == '\n' || p[2] == '\r' || p[2] == '\t'));
 }
 
+/* ---- PNM ------------------------------------------------------------- */
+
+/*
+ * A number of the header, behind space and comments; -1 when there is none
+ * below a million.
+ */
+static int
+pnm_number(const unsigned char *p, size_t len, size_t *at)
+{
+	int v = 0;
+	size_t first;
+
+	while (*at < len && p[*at] != '\0' &&
+	    strchr(" \t\r\n#", p[*at]) != NULL)
+		if (p[*at] == '#')
+			while (*at < len && p[*at] != '\n')
+				++*at;
+		else
+			++*at;
+	for (first = *at; *at < len && p[*at] >= '0' && p[*at] <= '9'; ++*at)
+		if ((v = v * 10 + (p[*at] - '0')) >= 1000000)
+			return (-1);
+	return (*at > first ? v : -1);
+}
+
+/* Fill w, h, full (the sample of white) and where the samples begin. */
+static int
+pnm_header(const unsigned char *p, size_t len, int *w, int *h, int *full,
+    size_t *at)
+{
+	*at = 2;
+	*w = pnm_number(p, len, at);
+	*h = pnm_number(p, len, at);
+	*full = pnm_number(p, len, at);
+	++*at;
+	return (*w < 1 || *h < 1 || *full < 1 || *full > 65535 || *at > len ?
+	    -1 : 0);
+}
+
+static int
+probe_pnm(struct image_info *info, const unsigned char *p, size_t len,
+    struct ufop_err *err)
+{
+	size_t at;
+	int full;
+
+	if (pnm_header(p, len, &info->w, &info->h, &full, &at) == -1)
+		return (bad(err, info->codec, "no size"));
+	snprintf(info->color, sizeof(info->color), "%s",
+	    p[1] == '5' ? "gray" : "rgba");
+	return (0);
+}
+
+static int
+decode_pnm(struct image *im, const struct image_info *info,
+    const unsigned char *p, size_t len, const struct decode_hints *hints,
+    struct decode_notes *notes, struct ufop_err *err)
+{
+	int w, h, full, bytes;
+	size_t at, n;
+
+	(void)hints;
+	notes->shrink = 1;
+	if (pnm_header(p, len, &w, &h, &full, &at) == -1)
+		return (bad(err, info->codec, "no size"));
+	bytes = full > 255 ? 2 : 1;
+	n = (size_t)w * (size_t)h * (p[1] == '5' ? 1 : 3);
+	if ((len - at) / (size_t)bytes < n)
+		return (bad(err, info->codec, "it ends early"));
+	if (image_init(im, p[1] == '5' ? IMAGE_GREY : IMAGE_RGB, false, w, h,
+	    err) == -1)
+		return (-1);
+	p += at;
+	for (size_t i = 0; i < n; i++) {
+		int v = bytes == 2 ? p[2 * i] << 8 | p[2 * i + 1] : p[i];
+
+		im->plane[0].p[i] = (unsigned char)(v >= full ? 255 :
+		    (v * 255 + full / 2) / full);
+	}
+	return (0);
+}
+
 /*
  * No magic number: the header must make sense in every field.  Text does not
  * pass (its second byte is never 0 or 1).
@@ -239,7 +321,7 @@ const struct codec codec_psd = {
 
 const struct codec codec_pnm = {
 	.name = "pnm", .type = "image/x-portable-anymap",
-	.match = match_pnm, .probe = probe, .decode = decode
+	.match = match_pnm, .probe = probe_pnm, .decode = decode_pnm
 };
 
 const struct codec codec_tga = {

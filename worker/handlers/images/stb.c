@@ -2,15 +2,14 @@
 /*
  * stb_image and stb_image_write, compiled alone.
  *
- * JPEG, PNG and GIF have codecs of their own: stb shrinks nothing while it
- * decodes, verifies no PNG checksum, and its GIF loader has memory errors in
- * Debian's 2.27.  So has its conversion of 16-bit PNM and PSD, which simple.c
- * refuses in front.
+ * JPEG, PNG, GIF and PNM have codecs of their own: stb shrinks nothing while
+ * it decodes and verifies no PNG checksum, and Debian's 2.27 has memory errors
+ * in its GIF loader, and lets numbers overflow in PNM.  16-bit PSD, whose
+ * conversion is as bad, is refused by simple.c.
  */
 #include <stddef.h>
 
 #define STBI_ONLY_BMP
-#define STBI_ONLY_PNM
 #define STBI_ONLY_PSD
 #define STBI_ONLY_TGA
 #define STBI_NO_STDIO

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Text on pictures. */
+#include "text.h"
+
+#include "images_kit.h"
+#include "unit.h"
+
+static void
+need_fonts(void)
+{
+	static struct text t;
+	struct ufop_err err;
+
+	text_setup();
+	if (text_layout(&t, "x", 1, NULL, 20, &err) == -1)
+		unit_skip(err.msg);
+}
+
+/* Ink, in pixels' worth. */
+static double
+ink(const char *text, const char *family, int *w)
+{
+	static struct text t;
+	struct ufop_err err;
+	struct image im;
+	double sum = 0;
+
+	CHECK(text_layout(&t, text, strlen(text), family, 40, &err) == 0);
+	CHECK(text_draw(&t, &im, &err) == 0);
+	for (int i = 0; i < t.w * t.h; i++)
+		sum += im.plane[0].p[i] / 255.0;
+	image_release(&im);
+	*w = t.w;
+	return (sum);
+}
+
+void
+test_images_text_is_drawn(void)
+{
+	int one, two, none;
+
+	need_fonts();
+	CHECK(ink("n", NULL, &one) > 50);
+	CHECK(ink("nn", NULL, &two) > 100);
+	CHECK(two > one + one / 2);
+	CHECK(ink("   ", NULL, &none) == 0);
+	/* No family of that name: the usual font. */
+	CHECK(ink("nn", "No Such Font", &one) > 100);
+	CHECK_INT(one, two);
+	/* Bytes that are no text do no harm. */
+	ink("\xff\xfe\x80", NULL, &one);
+	text_teardown();
+}
+
+void
+test_images_text_marks_the_picture(void)
+{
+	/* "MMMM", red, large, in the left upper corner of white. */
+	static const char *const cmd = "watermark/2/text/TU1NTQ/fontsize/800"
+	    "/fill/cmVk/gravity/NorthWest/dx/0/dy/0";
+	static const unsigned char white[3] = { 255, 255, 255 };
+	struct picture_file out;
+	struct ufop_err err = { UFOP_OK, "" };
+	struct image im;
+	struct bytes png;
+	int red = 0;
+
+	need_fonts();
+	kit_flat(&im, 300, 100, white);
+	png = kit_encode(&codec_png, &im, 0, 1);
+	image_release(&im);
+	CHECK_MSG(kit_run(cmd, png.p, png.len, &im, &out, &err) == 0, "%s",
+	    err.msg);
+	for (int y = 0; y < 100; y++)
+		for (int x = 0; x < 300; x++)
+			if (strcmp(kit_colour(&im, x, y), "red") == 0) {
+				CHECK(x < 200 && y < 70);
+				red++;
+			}
+	CHECK(red > 500);
+	image_release(&im);
+	free(out.bytes.p);
+	free(png.p);
+	/* Too small for the mark: as it came. */
+	kit_flat(&im, 60, 20, white);
+	png = kit_encode(&codec_png, &im, 0, 1);
+	image_release(&im);
+	CHECK_INT(kit_run(cmd, png.p, png.len, NULL, &out, &err), 0);
+	CHECK_INT(out.bytes.len, png.len);
+	CHECK(memcmp(out.bytes.p, png.p, png.len) == 0);
+	free(out.bytes.p);
+	free(png.p);
+	text_teardown();
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Text to pixels: shaped by HarfBuzz, drawn by FreeType, each character from
+ * the first font that has it.
+ */
+#ifndef IMAGES_TEXT_H
+#define IMAGES_TEXT_H
+
+#include "image.h"
+
+/*
+ * Open the fonts that are installed, once in a process and before its sandbox
+ * closes.  None at all is no error here, but of every text.
+ */
+void	 text_setup(void);
+void	 text_teardown(void);
+
+#define TEXT_MAX	1024	/* bytes of a text */
+
+struct text_glyph {
+	int		 font;		/* which of the open ones */
+	uint32_t	 id;
+	int		 x, y;		/* of its origin; 1/64 pixel, y upwards */
+};
+
+/* One line, laid out. */
+struct text {
+	int		 w, h;		/* pixels */
+	int		 ascent;	/* of them above the baseline */
+	int		 px;		/* size of the type */
+	int		 n;
+	struct text_glyph glyphs[TEXT_MAX];
+};
+
+/*
+ * Lay out UTF-8 (at most TEXT_MAX bytes; what is none becomes U+FFFD) in the
+ * font of that family if there is one (may be NULL), px pixels high.  -1 with
+ * UFOP_UNAVAILABLE when there are no fonts.
+ */
+int	 text_layout(struct text *, const char *utf8, size_t len,
+	    const char *family, int px, struct ufop_err *);
+
+/* A mask of w x h, GREY: 255 where ink is. */
+int	 text_draw(const struct text *, struct image *, struct ufop_err *);
+
+#endif
