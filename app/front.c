@@ -58,11 +58,6 @@ KORE_SECCOMP_FILTER("ufop",
 	KORE_SYSCALL_ALLOW_ARG(socket, 0, AF_UNIX),
 	KORE_SYSCALL_ALLOW_ARG(socket, 0, AF_INET),
 	KORE_SYSCALL_ALLOW_ARG(socket, 0, AF_INET6),
-	/* getaddrinfo() of an address in digits asks which families there are. */
-	KORE_SYSCALL_ALLOW_ARG(socket, 0, AF_NETLINK),
-	KORE_SYSCALL_ALLOW(bind),
-	KORE_SYSCALL_ALLOW(getsockname),
-	KORE_SYSCALL_ALLOW(recvmsg),
 	KORE_SYSCALL_ALLOW(connect),
 	KORE_SYSCALL_ALLOW(getsockopt),
 	KORE_SYSCALL_ALLOW(shutdown),
@@ -325,6 +320,15 @@ kore_parent_configure(int argc, char **argv)
 		listen_unix(path);
 	else
 		listen_tcp();
+}
+
+void
+kore_parent_teardown(void)
+{
+	const char	*path = settings_str(&front.settings, "front", "unix");
+
+	if (path[0] != '\0')
+		(void)unlink(path);
 }
 
 /* ---- a Kore worker: the loop ----------------------------------------- */

@@ -66,6 +66,7 @@ void	 front_soon(void);
 struct http_request;
 
 UFOP_API void	 kore_parent_configure(int, char **);
+UFOP_API void	 kore_parent_teardown(void);
 UFOP_API void	 kore_worker_configure(void);
 UFOP_API void	 kore_worker_teardown(void);
 UFOP_API void	 kore_seccomp_hook(void);
