@@ -69,7 +69,7 @@ ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
 # `make run` and `make test` fetch missing Debian packages first; a plain
 # `make` never touches the system.
 all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
-	$(BUILD)/libufop.pc $(BUILD)/ufop.bash $(BUILD)/ufop.ini.5
+	$(BUILD)/libufop.pc
 
 help:
 	@sed -n '2,7p' Makefile
@@ -183,7 +183,7 @@ $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
 INSTALL	?= install
 to	:= $(DESTDIR)$(PREFIX)
 # What is installed tells where it will lie, not where it was built.
-install: all
+install: all $(BUILD)/ufop.bash $(BUILD)/ufop.ini.5
 	$(INSTALL) -d $(to)/bin $(to)/lib/ufop/services $(to)/include \
 	    $(to)/share/ufop $(to)/share/bash-completion/completions \
 	    $(DESTDIR)$(LIBDIR)/pkgconfig \

@@ -69,7 +69,8 @@ struct cli {
 
 extern const struct cli_cmd cli_up, cli_process, cli_runserver, cli_runworker,
     cli_routes, cli_config, cli_status, cli_dead, cli_health,
-    cli_createproject, cli_makeservice, cli_test, cli_dockerfile;
+    cli_createproject, cli_makeservice, cli_test, cli_dockerfile,
+    cli_doraconfig, cli_deploy;
 
 /*
  * The next option of the sub-command's own: its code, with its value in
