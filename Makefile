@@ -52,7 +52,7 @@ UNIT_SRC	:= $(wildcard tests/unit/*.c)
 LIBS_lib	:= -lhiredis -ljansson -linih
 LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
-LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -llcms2 -lfreetype -lharfbuzz -lexif -lm
+LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -ltiff -llcms2 -lfreetype -lharfbuzz -lexif -lm
 LIBS_debug	:=
 
 FRONT	:= $(BUILD)/ufop-front.so
@@ -210,6 +210,23 @@ uninstall:
 	    $(DESTDIR)$(LIBDIR)/libufop.* $(DESTDIR)$(LIBDIR)/pkgconfig/libufop.pc \
 	    $(DESTDIR)$(MANDIR)/man1/ufop.1 $(DESTDIR)$(MANDIR)/man5/ufop.ini.5 \
 	    $(DESTDIR)$(MANDIR)/man7/ufop-handler.7
+
+# The image that projects stand on, under the name their Dockerfile has.
+image:
+	docker build -t ufop:$(VERSION) .
+
+# Debian packages into DEB_DIR, from a copy: what is built here stays.
+DEB_DIR	?= $(BUILD)/deb
+DEB_SRC	:= $(DEB_DIR)/ufop-$(VERSION)
+deb:
+	rm -rf $(DEB_SRC)
+	mkdir -p $(DEB_SRC)
+	tar -cf - --exclude=./.git --exclude='./build*' . | tar -xf - -C $(DEB_SRC)
+	deps=$$(awk '$$1 ~ /^(lib.*-dev|kore)$$/ { print $$1 }' scripts/packages* | \
+	    sort -u | paste -s -d, -) && \
+	    sed "s/@BUILD_DEPENDS@/$$deps/" debian/control.in > $(DEB_SRC)/debian/control
+	cd $(DEB_SRC) && env -u MAKEFLAGS -u MAKELEVEL DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -j"$$(nproc)" -us -uc -b
+	rm -rf $(DEB_SRC)
 
 clean:
 	rm -rf $(BUILD) $(BUILD)-asan
