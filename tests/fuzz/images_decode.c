@@ -4,7 +4,8 @@
  * encode.
  *
  *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
- *	    -Iinclude -Ilib -Iworker/handlers/images -o fuzz-decode \
+ *	    -Iinclude -Ilib -Iworker/handlers/images \
+ *	    -isystem /usr/include/freetype2 -o fuzz-decode \
  *	    tests/fuzz/images_decode.c \
  *	    $(ls worker/handlers/images/[!s]*.c) \
  *	    worker/handlers/images/s[!e]*.c $(LIBS_images) -ljansson

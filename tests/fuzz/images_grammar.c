@@ -4,7 +4,8 @@
  * done to a small picture.
  *
  *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
- *	    -Iinclude -Ilib -Iworker/handlers/images -o fuzz-grammar \
+ *	    -Iinclude -Ilib -Iworker/handlers/images \
+ *	    -isystem /usr/include/freetype2 -o fuzz-grammar \
  *	    tests/fuzz/images_grammar.c \
  *	    $(ls worker/handlers/images/[!s]*.c) \
  *	    worker/handlers/images/s[!e]*.c $(LIBS_images) -ljansson

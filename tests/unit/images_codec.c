@@ -570,3 +570,98 @@ test_images_pnm(void)
 		image_release(&im);
 	}
 }
+
+/* 4x2, a channel after the other; packed: rows of one run each. */
+static size_t
+make_psd(unsigned char *out, int mode, int channels, int depth, bool packed)
+{
+	static const unsigned char value[4] = { 255, 0, 0, 255 };
+	unsigned char head[26] = "8BPS\0\1";
+	size_t n = 26, rows = (size_t)channels * 2;
+
+	head[13] = (unsigned char)channels;
+	head[17] = 2;
+	head[21] = 4;
+	head[23] = (unsigned char)depth;
+	head[25] = (unsigned char)mode;
+	memcpy(out, head, 26);
+	memset(out + n, 0, 12);		/* no palette, resources, layers */
+	n += 12;
+	out[n++] = 0;
+	out[n++] = packed;
+	for (size_t i = 0; packed && i < rows; i++) {
+		out[n++] = 0;
+		out[n++] = 2;
+	}
+	for (size_t i = 0; i < rows; i++)
+		if (packed) {
+			out[n++] = (unsigned char)(257 - 4 * depth / 8);
+			out[n++] = value[i / 2];
+		} else
+			for (int k = 0; k < 4 * depth / 8; k++)
+				out[n++] = value[i / 2];
+	return (n);
+}
+
+void
+test_images_psd(void)
+{
+	static const struct { int mode, channels; const char *name; } rows[] = {
+		{ 3, 3, "red" }, { 3, 4, "red" }, { 4, 4, "red" }, { 1, 1, "" },
+	};
+	unsigned char psd[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int k = 0; k < 4; k++) {
+			size_t len = make_psd(psd, rows[i].mode,
+			    rows[i].channels, k & 1 ? 16 : 8, k & 2);
+			struct image im;
+
+			kit_decode(&im, psd, len);
+			CHECK_INT(im.plane[0].w, 4);
+			CHECK_INT(im.plane[0].h, 2);
+			if (rows[i].mode == 1)
+				CHECK_INT(im.plane[0].p[5], 255);
+			else
+				CHECK_STR(kit_colour(&im, 3, 1), rows[i].name);
+			image_release(&im);
+			for (size_t n = 1; n < len; n++)
+				CHECK_MSG(kit_try_decode(psd, n) ==
+				    UFOP_BAD_MEDIA, "%zu of %zu", n, len);
+		}
+	make_psd(psd, 9, 3, 8, false);
+	CHECK_INT(kit_try_decode(psd, 100), UFOP_BAD_MEDIA);
+}
+
+void
+test_images_tiff(void)
+{
+	for (int m = 0; m < 2; m++)
+		for (int alpha = 0; alpha < 2; alpha++) {
+			struct image in, out;
+			struct ufop_err err;
+			struct bytes b;
+
+			kit_noise(&in, m ? IMAGE_RGB : IMAGE_GREY, alpha, 33, 21);
+			for (int i = 0; alpha && i < 33 * 21; i++)
+				in.plane[0].p[(i + 1) * in.plane[0].n - 1] =
+				    i % 3 ? 255 : 0;
+			b = kit_encode(&codec_tiff, &in, 0, 1);
+			kit_decode(&out, b.p, b.len);
+			CHECK_INT(out.alpha, alpha);
+			/* libtiff shows all as RGB, nothing where alpha is 0. */
+			CHECK(image_to_rgb3(&in, &err) == 0);
+			for (int i = 0; alpha && i < 33 * 21; i += 3) {
+				memset(in.plane[0].p + i * 4, 0, 3);
+				memset(out.plane[0].p + (size_t)i * 4, 0, 3);
+			}
+			CHECK_MSG(kit_psnr(&in, &out) == 99, "%d %d: %.1f", m,
+			    alpha, kit_psnr(&in, &out));
+			for (size_t n = 1; n + 8 < b.len; n += 7)
+				CHECK_MSG(kit_try_decode(b.p, n) ==
+				    UFOP_BAD_MEDIA, "%zu of %zu", n, b.len);
+			image_release(&in);
+			image_release(&out);
+			free(b.p);
+		}
+}

@@ -4,10 +4,10 @@
 
 /* TGA has no magic number, so it is asked last. */
 static const struct codec *const codecs[] = {
-	&codec_jpeg, &codec_png, &codec_webp, &codec_gif, &codec_bmp, &codec_psd,
-	&codec_pnm, &codec_tga
+	&codec_jpeg, &codec_png, &codec_webp, &codec_gif, &codec_tiff, &codec_bmp,
+	&codec_psd, &codec_pnm, &codec_tga
 };
-#define READABLE	"a JPEG, PNG, WebP, GIF, BMP, PSD, PNM or TGA"
+#define READABLE	"a JPEG, PNG, WebP, GIF, TIFF, BMP, PSD, PNM or TGA"
 #define NCODECS	(sizeof(codecs) / sizeof(codecs[0]))
 
 /* Formats we know by sight and cannot read, for a better sentence. */
@@ -18,7 +18,7 @@ static const struct {
 } others[] = {
 	{ "AVIF", 4, "ftypavif" },
 	{ "HEIF", 4, "ftypheic" }, { "HEIF", 4, "ftypmif1" },
-	{ "TIFF", 0, "II*" }, { "TIFF", 0, "MM" }, { "PDF", 0, "%PDF-" },
+	{ "PDF", 0, "%PDF-" },
 	{ "SVG", 0, "<svg" }, { "JPEG XL", 4, "JXL " },
 	{ "JPEG 2000", 4, "jP  " },
 };

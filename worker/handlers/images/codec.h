@@ -111,7 +111,7 @@ struct codec {
 };
 
 extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif,
-    codec_bmp, codec_psd, codec_pnm, codec_tga;
+    codec_tiff, codec_bmp, codec_psd, codec_pnm, codec_tga;
 
 /*
  * Which format the bytes are, and what their header says.  UFOP_BAD_MEDIA

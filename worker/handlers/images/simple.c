@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The formats that stb reads: BMP, PSD and TGA; and those it writes: BMP and
- * TGA.  PNM is so simple that it is read here.
+ * The formats that stb reads and writes, BMP and TGA; and PNM, which is so
+ * simple that it is read here.
  *
  * stb reads zeros behind the end of its input, which would make a picture of a
  * file cut short.  It is therefore fed through callbacks that notice.
@@ -76,8 +76,6 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	if (stbi_info_from_memory(p, (int)len, &info->w, &info->h, &comp) == 0 ||
 	    info->w < 1 || info->h < 1)
 		return (bad(err, info->codec, stbi_failure_reason()));
-	if (stbi_is_16_bit_from_memory(p, (int)len))
-		return (bad(err, info->codec, "16 bits a sample"));
 	snprintf(info->color, sizeof(info->color), "%s",
 	    comp <= 2 ? "gray" : comp == 4 ? "nrgba" : "rgba");
 	return (0);
@@ -115,12 +113,6 @@ static bool
 match_bmp(const unsigned char *p, size_t len)
 {
 	return (len >= 26 && p[0] == 'B' && p[1] == 'M');
-}
-
-static bool
-match_psd(const unsigned char *p, size_t len)
-{
-	return (len >= 26 && memcmp(p, "8BPS\0\1", 6) == 0);
 }
 
 static bool
@@ -312,11 +304,6 @@ const struct codec codec_bmp = {
 	.name = "bmp", .type = "image/bmp", .max_side = 30000,
 	.match = match_bmp, .probe = probe, .decode = decode,
 	.encode = encode_bmp
-};
-
-const struct codec codec_psd = {
-	.name = "psd", .type = "image/vnd.adobe.photoshop",
-	.match = match_psd, .probe = probe, .decode = decode
 };
 
 const struct codec codec_pnm = {

@@ -2,15 +2,14 @@
 /*
  * stb_image and stb_image_write, compiled alone.
  *
- * JPEG, PNG, GIF and PNM have codecs of their own: stb shrinks nothing while
- * it decodes and verifies no PNG checksum, and Debian's 2.27 has memory errors
- * in its GIF loader, and lets numbers overflow in PNM.  16-bit PSD, whose
- * conversion is as bad, is refused by simple.c.
+ * The other formats have codecs of their own: stb shrinks nothing while it
+ * decodes and verifies no PNG checksum, and fuzzing Debian's 2.27 found memory
+ * errors in its GIF loader and its 16-bit conversion, and numbers that overflow
+ * in PNM and PSD.
  */
 #include <stddef.h>
 
 #define STBI_ONLY_BMP
-#define STBI_ONLY_PSD
 #define STBI_ONLY_TGA
 #define STBI_NO_STDIO
 #define STBI_NO_HDR
