@@ -155,9 +155,12 @@ UFOP_API int64_t	 ufop_setting_int(const struct ufop_job *,
 			    const char *name);
 /*
  * The same as ufop_setting() in setup(), where there is no job yet: a setting
- * of the service that is being set up.  NULL anywhere else.
+ * of the service that is being set up, or with a dot in it ("fetch.allow") one
+ * of ufop's own.  NULL anywhere else.
  */
 UFOP_API const char	*ufop_setup_setting(const char *name);
+/* The pool of the child that is being set up ("cpu"); NULL outside setup(). */
+UFOP_API const char	*ufop_setup_pool(void);
 
 /* One line to the worker's log, marked with the job's id. */
 UFOP_API void		 ufop_log(const struct ufop_job *, const char *fmt, ...)

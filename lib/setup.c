@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "arena.h"
 #include "setup.h"
 
 /* Of the service whose setup() is running, one at a time; NULL outside. */
 static const struct ufop_service	*current;
 static const struct settings		*current_settings;
+static const char			*current_pool;
+
+void
+setup_pool(const char *pool)
+{
+	current_pool = pool;
+}
 
 int
 setup_run(const struct ufop_service *service, const struct settings *settings,
@@ -28,7 +38,21 @@ setup_run(const struct ufop_service *service, const struct settings *settings,
 const char *
 ufop_setup_setting(const char *name)
 {
+	const char	*dot = strchr(name, '.'), *value;
+	char		*section;
+
 	if (current == NULL)
 		return (NULL);
-	return (settings_str(current_settings, current->name, name));
+	if (dot == NULL)
+		return (settings_str(current_settings, current->name, name));
+	section = xasprintf("%.*s", (int)(dot - name), name);
+	value = settings_str(current_settings, section, dot + 1);
+	free(section);
+	return (value);
+}
+
+const char *
+ufop_setup_pool(void)
+{
+	return (current != NULL ? current_pool : NULL);
 }

@@ -8,6 +8,12 @@
 #include "settings.h"
 
 /*
+ * The pool of this process, for ufop_setup_pool(); to be said before any
+ * setup() runs.  pool must outlive them all.
+ */
+void	 setup_pool(const char *pool);
+
+/*
  * Run the service's setup() so that ufop_setup_setting() gives it what these
  * settings say.  Returns what setup() does (0, or -1 with a sentence in why),
  * and 0 when the service has none.

@@ -21,6 +21,7 @@
 #include "log.h"
 #include "reqid.h"
 #include "sandbox.h"
+#include "setup.h"
 #include "tree.h"
 
 #define CHILD_SOCK	3	/* in the child */
@@ -125,7 +126,7 @@ self_wear(struct self *self, int64_t took_us)
 
 	if (++self->njobs >= self->recycle_jobs && self->recycle_jobs > 0)
 		atomic_store(&self->ring->worn, 1);
-	if (took_us < LONG_JOB_US && self->njobs % LOOK_EVERY != 0)
+	if (took_us < LONG_JOB_US && self->njobs % LOOK_EVERY != 1)
 		return;
 	if (getrusage(RUSAGE_SELF, &ru) == 0)
 		atomic_store(&self->ring->peak_kb, (uint32_t)ru.ru_maxrss);
@@ -255,6 +256,7 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 	    "recycle_jobs");
 	self.recycle_bytes = settings_size(conf->settings, "worker",
 	    "recycle_memory");
+	setup_pool(conf->pool);
 	run_init(&self.run, conf->settings, conf->services, scratch);
 
 	/* The hard limit is the largest that any task of this pool asks for. */
