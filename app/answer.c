@@ -253,7 +253,8 @@ begin(struct conn *cn, const struct answer *a, uint64_t len, struct str why)
 	/* A big answer must not be cut by an idle time that began long ago. */
 	kore_connection_start_idletimer(cn->c);
 	metrics_answer(a->status);
-	log_answer(cn, a->status, len, why);
+	if (!a->unlogged)
+		log_answer(cn, a->status, len, why);
 }
 
 void

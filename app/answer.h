@@ -22,6 +22,7 @@ struct answer {
 	int64_t			 queue_us;	/* waiting, in queue and on the way */
 	int64_t			 run_us;	/* in the child */
 	struct str		 log;		/* more for X-Log */
+	bool			 unlogged;	/* the page logs it in its own way */
 };
 
 void	 answer_bytes(struct conn *, const struct answer *, struct str body);

@@ -49,6 +49,7 @@ static volatile sig_atomic_t	 stop_again;
 static int64_t			 drain_until_ms;
 static int64_t			 swept_spool_ms;
 static bool			 soon;
+static bool			 resting;	/* full: accepts nothing */
 
 /* ---- what a Kore worker may call ------------------------------------- */
 
@@ -339,6 +340,8 @@ do_soon(void *arg, u_int64_t now)
 	(void)arg;
 	(void)now;
 	soon = false;
+	/* Answers first: Redis may wait, clients should not. */
+	http_process();
 	conn_resume();
 	link_flush();
 }
@@ -350,6 +353,48 @@ front_soon(void)
 		return;
 	soon = true;
 	kore_timer_add(do_soon, 0, NULL, KORE_TIMER_ONESHOT);
+}
+
+/* ---- a Kore worker: at the limit of connections ----------------------- */
+
+/*
+ * Kore leaves a listener on watch that it cannot accept from, and spins.  With
+ * several workers it hands its lock on instead; only one that is alone has to
+ * be told to look away.
+ */
+static void
+accept_or_rest(void *arg, int error)
+{
+	if (worker_active_connections < worker_max_connections) {
+		kore_listener_accept(arg, error);
+		return;
+	}
+	log_warn("front.full connections=%u", worker_active_connections);
+	kore_platform_disable_accept();
+	resting = true;
+}
+
+static void
+accept_again(void)
+{
+	if (!resting || front.draining ||
+	    worker_active_connections >= worker_max_connections)
+		return;
+	resting = false;
+	kore_platform_enable_accept();
+}
+
+static void
+watch_listeners(void)
+{
+	struct kore_server	*srv;
+	struct listener		*l;
+
+	if (settings_int(&front.settings, "front", "workers") > 1)
+		return;
+	LIST_FOREACH(srv, &kore_servers, list)
+		LIST_FOREACH(l, &srv->listeners, list)
+			l->evt.handle = accept_or_rest;
 }
 
 /* ---- a Kore worker: the end ------------------------------------------ */
@@ -379,7 +424,8 @@ stop_listening(void)
 		worker->has_lock = 1;
 		return;
 	}
-	kore_platform_disable_accept();
+	if (!resting)
+		kore_platform_disable_accept();
 	LIST_FOREACH(srv, &kore_servers, list)
 		LIST_FOREACH(l, &srv->listeners, list)
 			(void)shutdown(l->fd, SHUT_RDWR);
@@ -429,6 +475,7 @@ sweep(void *arg, u_int64_t kore_now)
 		swept_spool_ms = now_ms;
 		(void)spool_sweep(&front.spool);
 	}
+	accept_again();
 	if (stop_signal != 0)
 		drain(now_ms);
 	hurry = front.draining || !link_ready();
@@ -460,6 +507,7 @@ kore_worker_configure(void)
 	worker_max_connections = front.max_connections;
 	http_request_limit = front.max_connections;
 	swept_spool_ms = clock_mono_ms();
+	watch_listeners();
 	conn_init();
 	link_start();
 	sweep(NULL, 0);

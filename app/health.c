@@ -11,6 +11,7 @@
 #include "answer.h"
 #include "front.h"
 #include "link.h"
+#include "log.h"
 #include "query.h"
 #include "request.h"
 #include "view.h"
@@ -68,16 +69,38 @@ find_reasons(const struct request *r, struct reasons *rs)
 	}
 }
 
+/*
+ * Asked every few seconds by whoever watches us: only a change is news.  At
+ * the start, when the parts find each other, nobody is told that all is not
+ * well yet.
+ */
+static void
+log_change(const struct reasons *rs)
+{
+	static bool	 was_well;
+	bool		 is_well = rs->list.len == 0;
+
+	if (is_well == was_well)
+		return;
+	was_well = is_well;
+	if (is_well)
+		log_info("health.good");
+	else
+		log_warn("health.bad why=%s",
+		    log_quote(rs->first, strlen(rs->first)));
+}
+
 static void
 answer_health(struct request *r)
 {
-	struct answer	 a = { .status = 200 };
+	struct answer	 a = { .status = 200, .unlogged = true };
 	struct reasons	 rs;
 	struct buf	 json;
 
 	buf_init(&rs.list, REASONS_MAX);
 	buf_init(&json, 2 * REASONS_MAX);
 	find_reasons(r, &rs);
+	log_change(&rs);
 	if (rs.list.len > 0) {
 		a.status = 503;
 		a.type = STR("application/json");
