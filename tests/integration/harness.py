@@ -248,6 +248,7 @@ class Process:
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 cwd=self.directory, env=self.env, start_new_session=True)
         self.ended = False
+        self.stopped.clear()
         return self
 
     @property

@@ -7,6 +7,7 @@ answered twice, and what the client is told is true.
 import collections
 import ctypes
 import os
+import random
 import re
 import signal
 import struct
@@ -17,6 +18,7 @@ import httpc
 from harness import Background, Stack, check, check_answer, check_eq, \
     check_error, deadline, is_alive, kill_quietly, skip, state_of, \
     wait_until
+from wire import Job
 
 SHORT = {"queue.lease": "1s", "ufop.timeout": "10s"}
 # One child, so that it is known who does what; faults wants a pool net too.
@@ -335,6 +337,33 @@ def test_stopped_parent_is_fenced_off():
         for _ in range(20):
             s.check_works()
         check_eq(s.running_len(), 0, "jobs held")
+
+
+def test_stopped_parent_gets_no_job_after_its_lease():
+    """
+    Redis still knows a blocked BLMOVE of it.  What that is given after the
+    takeover must not stay where nobody looks.
+    """
+    with Stack(dict(ONE, **{"worker.prefetch": "0"}),
+               services="faults debug") as s:
+        s.check_works()
+        s.worker.signal(signal.SIGSTOP)
+        s.add_worker()
+        wait_until(lambda: not s.redis("EXISTS", "%s:%s" % (
+            s.key("worker"), first_name(s))), 5, "its lease is out")
+        wait_until(lambda: s.redis("SCARD", s.key("workers")) == 1, 5,
+                   "it is taken over")
+        asked = [s.post_in_background("q/hello/n%d" % i) for i in range(3)]
+        for i, a in enumerate(asked):
+            check_eq(check_answer(a.result()).text, "hello n%d" % i)
+            check(a.took_s < 4, "it took %.1f s", a.took_s)
+        s.worker.kill()
+        s.check_works()
+
+
+def first_name(s):
+    """The name of the first worker, from its log."""
+    return re.search(r"worker\.start id=(\S+)", s.worker.output())[1]
 
 
 def test_stopped_parent_without_another_goes_on():
@@ -684,6 +713,140 @@ def test_two_fronts_share_one_queue():
                 b.result()
 
 
+# ---- everything at once ------------------------------------------------
+
+
+@deadline(90)
+def test_chaos():
+    """
+    Children, parents and connections die and sleep at random under load of
+    every kind: every caller gets one answer of the few that are right, with
+    its own body, within its deadline; and in the end all is well.
+    """
+    seed = int(os.environ.get("CHAOS_SEED") or random.randrange(10 ** 6))
+    rng = random.Random(seed)
+    timeout_s = 6
+    settings = {"queue.lease": "1s", "ufop.timeout": "%ds" % timeout_s,
+                "worker.pools": "cpu=2 net=1", "worker.recycle_jobs": "50"}
+    count = collections.Counter()
+    problems = []
+    ending = threading.Event()
+    with Stack(settings, services="images faults debug", workers=2) as s:
+        def client(n):
+            own = random.Random(seed + n)
+            i = 0
+            while not ending.is_set():
+                i += 1
+                text = "c%dn%d" % (n, i)
+                cmd, body, want = own.choice((
+                    ("hello/" + text, b"", ("hello " + text).encode()),
+                    ("echo", text.encode() * 20000, text.encode() * 20000),
+                    ("sleep/%d|hello/%s" % (own.randrange(60), text), b"",
+                     ("hello " + text).encode()),
+                    ("echo|echo", text.encode(), text.encode())))
+                began = time.monotonic()
+                try:
+                    r = s.post("q/" + cmd, body)
+                except (OSError, httpc.HttpError) as e:
+                    problems.append("%s: %s" % (cmd, e))
+                    continue
+                took = time.monotonic() - began
+                count[r.status] += 1
+                if r.status == 200 and r.body != want:
+                    problems.append("%s: %d other bytes" % (cmd, len(r.body)))
+                elif r.status not in (200, 500, 503, 504):
+                    problems.append("%s: %r" % (cmd, r))
+                if took > timeout_s + 1.5:
+                    problems.append("%s: %d after %.1f s" % (cmd, r.status,
+                                                             took))
+                if r.status != 200:
+                    time.sleep(0.02)
+
+        def kill_child():
+            worker = rng.choice(s.workers)
+            if worker.running and worker.children():
+                kill_quietly(rng.choice(worker.children()))
+
+        def kill_parent():
+            worker = rng.choice(s.workers)
+            worker.kill()
+            worker.start()
+
+        def stop_parent():
+            worker = rng.choice(s.workers)
+            worker.signal(signal.SIGSTOP)
+            asleep_until.append((time.monotonic() + rng.uniform(0.1, 2.5),
+                                 worker))
+
+        def cut_connection():
+            rows = [r for r in s.redis("CLIENT", "LIST").decode().splitlines()
+                    if "cmd=client" not in r]
+            s.redis("CLIENT", "KILL", "ID",
+                    re.search(r"id=(\d+)", rng.choice(rows))[1])
+
+        def restart_worker():
+            worker = rng.choice(s.workers)
+            if not worker.stopped:
+                check_eq(worker.terminate(), 0, "exit status of a worker")
+                worker.start()
+
+        asleep_until = []
+        clients = [Background(client, n) for n in range(10)]
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            rng.choice((kill_child, kill_child, kill_parent, stop_parent,
+                        cut_connection, restart_worker))()
+            pause = time.monotonic() + rng.uniform(0.05, 0.7)
+            while time.monotonic() < pause:
+                time.sleep(0.02)
+                for at, worker in list(asleep_until):
+                    if time.monotonic() > at:
+                        asleep_until.remove((at, worker))
+                        if worker.running and worker.stopped:
+                            worker.signal(signal.SIGCONT)
+        for worker in s.workers:
+            if worker.stopped:
+                worker.signal(signal.SIGCONT)
+        s.wait_healthy(8)
+        ending.set()
+        for c in clients:
+            c.result()
+        check(not problems, "seed %d: %d problems, answers %r: %s", seed,
+              len(problems), dict(count), "; ".join(problems[:3]))
+        check(count[200] > 200, "seed %d: answers %r", seed, dict(count))
+        try:
+            wait_until(lambda: s.queue_len() + s.running_len() == 0, 8,
+                       "all is settled")
+        except AssertionError as e:
+            raise AssertionError("seed %d: %s; left: %s" % (
+                seed, e, left_jobs(s))) from None
+        # What fell between two stools goes with its TTL or with the sweep.
+        for kind in ("reply", "body", "out"):
+            for key in s.redis("KEYS", s.key(kind, "*")):
+                check(s.redis("PTTL", key) > 0, "%r stays for ever", key)
+                s.redis("DEL", key)
+        for name in s.spool_files():
+            check(re.fullmatch(r"[0-9a-f]{12}-[\w-]{22}\.(in|out)", name),
+                  "odd file %s", name)
+            os.unlink(os.path.join(s.spool, name))
+        s.check_works()
+
+
+def left_jobs(s):
+    """What waits or is held where, for a message."""
+    found = ["workers: %r" % s.redis("SMEMBERS", s.key("workers"))]
+    for key in s.redis("KEYS", s.key("[qr]*")):
+        name = key.decode()
+        if ":reply:" in name:
+            continue
+        for entry in s.redis("LRANGE", key, 0, -1):
+            job = Job.decode(entry)
+            found.append("%s has %s %s, deaths %d, left %d ms" % (
+                name, job.id.decode(), job.stages[0].cmd.decode(), job.deaths,
+                job.deadline_ms - time.time() * 1000))
+    return ", ".join(found)
+
+
 # ---- what strangers write into Redis -----------------------------------
 
 
@@ -692,6 +855,7 @@ def test_garbage_in_the_queue_is_dropped():
     with Stack(ONE, services="debug") as s:
         for junk in (b"", b"J", b"garbage", b"J\x01" + bytes(62),
                      b"J\xff" + bytes(100), b"J\x01" + b"\xff" * 200,
+                     b"J\x01" + bytes(4) + b"\x03\x01" + bytes(56) + b"cpu",
                      os.urandom(5000), b"\x80\x04\x95pickle."):
             s.redis("RPUSH", s.key("q", "cpu"), junk)
         s.check_works()
