@@ -52,7 +52,7 @@ UNIT_SRC	:= $(wildcard tests/unit/*.c)
 LIBS_lib	:= -lhiredis -ljansson -linih
 LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
-LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -ltiff -llcms2 -lfreetype -lharfbuzz -lexif -lm
+LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -ltiff -llcms2 -lfreetype -lharfbuzz -lexif -lm -ldl
 LIBS_debug	:=
 LIBS_screenshot	:= -ljansson -lcurl -lseccomp -lpthread -lm
 

@@ -11,7 +11,7 @@ need_fonts(void)
 	static struct text t;
 	struct ufop_err err;
 
-	text_setup();
+	text_setup(TEXT_FONTS);
 	if (text_layout(&t, "x", 1, NULL, 20, &err) == -1)
 		unit_skip(err.msg);
 }

@@ -4,8 +4,8 @@
 
 /* TGA has no magic number, so it is asked last. */
 static const struct codec *const codecs[] = {
-	&codec_jpeg, &codec_png, &codec_webp, &codec_gif, &codec_tiff, &codec_bmp,
-	&codec_psd, &codec_pnm, &codec_tga
+	&codec_jpeg, &codec_png, &codec_webp, &codec_gif, &codec_tiff,
+	&codec_avif, &codec_heif, &codec_bmp, &codec_psd, &codec_pnm, &codec_tga
 };
 #define READABLE	"a JPEG, PNG, WebP, GIF, TIFF, BMP, PSD, PNM or TGA"
 #define NCODECS	(sizeof(codecs) / sizeof(codecs[0]))
@@ -16,11 +16,10 @@ static const struct {
 	size_t		 at;
 	const char	*magic;
 } others[] = {
-	{ "AVIF", 4, "ftypavif" },
-	{ "HEIF", 4, "ftypheic" }, { "HEIF", 4, "ftypmif1" },
-	{ "PDF", 0, "%PDF-" },
-	{ "SVG", 0, "<svg" }, { "JPEG XL", 4, "JXL " },
-	{ "JPEG 2000", 4, "jP  " },
+	{ "AVIF", 4, "ftypavif" }, { "AVIF", 4, "ftypavis" },
+	{ "HEIC", 4, "ftypheic" }, { "HEIC", 4, "ftypheix" },
+	{ "HEIC", 4, "ftypmif1" }, { "PDF", 0, "%PDF-" }, { "SVG", 0, "<svg" },
+	{ "JPEG XL", 4, "JXL " }, { "JPEG 2000", 4, "jP  " },
 };
 
 int
@@ -51,7 +50,8 @@ codec_by_name(const char *name, size_t len)
 	for (size_t i = 0; i < NCODECS; i++) {
 		const struct codec *c = codecs[i];
 
-		if (c->encode == NULL)
+		if (c->encode == NULL ||
+		    (c->available != NULL && !c->available()))
 			continue;
 		if (strlen(c->name) == len && memcmp(c->name, name, len) == 0)
 			return (c);
@@ -60,4 +60,12 @@ codec_by_name(const char *name, size_t len)
 			return (c);
 	}
 	return (NULL);
+}
+
+const struct codec *
+codec_for_writing(const struct codec *c)
+{
+	if (c->encode != NULL)
+		return (c);
+	return (c->instead != NULL ? c->instead : &codec_png);
 }

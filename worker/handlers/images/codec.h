@@ -74,6 +74,8 @@ struct codec {
 	const char	*name;		/* "jpeg" */
 	const char	*alias;		/* "jpg", or NULL */
 	const char	*type;		/* media type */
+	bool		(*available)(void);	/* NULL: always */
+	const struct codec *instead;	/* of one only read; NULL: PNG */
 	/* What encode() takes; whatever else is there is converted before. */
 	bool		 takes_alpha, takes_ycc, takes_grey;
 	bool		 only_planes;	/* of YCC: not interleaved */
@@ -111,7 +113,8 @@ struct codec {
 };
 
 extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif,
-    codec_tiff, codec_bmp, codec_psd, codec_pnm, codec_tga;
+    codec_tiff, codec_avif, codec_heif, codec_bmp, codec_psd, codec_pnm,
+    codec_tga;
 
 /*
  * Which format the bytes are, and what their header says.  UFOP_BAD_MEDIA
@@ -119,6 +122,9 @@ extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif,
  */
 int	 codec_probe(struct image_info *, const unsigned char *, size_t,
 	    struct ufop_err *);
+
+/* What a picture of this format is written as, when nothing is said. */
+const struct codec *codec_for_writing(const struct codec *);
 
 /*
  * The codec that writes a format by its name or alias ("jpg"), NULL when there

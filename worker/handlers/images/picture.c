@@ -477,9 +477,7 @@ picture_average(struct picture *p, unsigned char rgb[3], struct ufop_err *err)
 const struct codec *
 picture_codec(const struct picture *p, const struct codec *codec)
 {
-	if (codec != NULL)
-		return (codec);
-	return (p->info.codec->encode != NULL ? p->info.codec : &codec_png);
+	return (codec != NULL ? codec : codec_for_writing(p->info.codec));
 }
 
 int

@@ -122,7 +122,8 @@ int	 picture_pixels(struct picture *, bool ycc, bool half,
 	    struct ufop_err *);
 
 /*
- * Encode as codec (NULL: as the source was, or as PNG when that is only read).
+ * Encode as codec (NULL: as the source was, or what stands for it when that is
+ * only read).
  * Where the format knows no transparency, rgb (white when NULL) is behind.
  * May be called again, with other options.
  */

@@ -79,7 +79,7 @@ accepts(const char *accept, const char *type)
 
 /*
  * The format of the result.  Of what a caller takes, WebP is shorter than all
- * but AVIF, which takes a hundred times as long to write.
+ * but AVIF, which takes six times as long to write: one has to ask for it.
  */
 static const struct codec *
 result_codec(const struct picture *p, const struct spec *spec)

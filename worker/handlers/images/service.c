@@ -4,6 +4,7 @@
  */
 #include <malloc.h>
 
+#include "heif.h"
 #include "info.h"
 #include "pipeline.h"
 
@@ -129,11 +130,14 @@ run_average(struct ufop_job *job, struct ufop_reply *reply)
 static int
 setup(char *why, size_t why_size)
 {
+	const char *files = ufop_setup_setting("fonts");
+
 	(void)why;
 	(void)why_size;
 	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
-	text_setup();
+	text_setup(files != NULL ? files : TEXT_FONTS);
+	heif_setup();
 	return (0);
 }
 
@@ -192,6 +196,9 @@ static const struct ufop_setting_def settings[] = {
 	    "Most pixels a result may have." },
 	{ "max_output_side", UFOP_SETTING_INT, "9999", 1, 65000,
 	    "Most pixels a side of a result may have." },
+	{ "fonts", UFOP_SETTING_LIST, TEXT_FONTS, 0, 0,
+	    "Font files for watermarks, at most eight; the first is the usual "
+	    "one, the others lend it characters it lacks." },
 	{ "max_frames", UFOP_SETTING_INT, "200", 1, 10000,
 	    "Most frames a moving source may have; all of them together may "
 	    "have max_pixels." },

@@ -10,19 +10,6 @@
 
 #define FONTS_MAX	8
 
-/*
- * Where Debian puts fonts that draw Chinese, Japanese and Korean, and Latin.
- * The first that is there is the usual one.
- */
-static const char *const paths[] = {
-	"/usr/share/fonts/truetype/wqy/wqy-microhei.ttc",
-	"/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc",
-	"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf",
-	"/usr/share/fonts/truetype/dejavu/DejaVuSerif.ttf",
-	"/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf",
-	"/usr/share/fonts/truetype/liberation/LiberationSerif-Regular.ttf",
-};
-
 /* Of the process: from text_setup() to text_teardown(). */
 static struct {
 	FT_Library	 lib;
@@ -31,15 +18,24 @@ static struct {
 } fonts;
 
 void
-text_setup(void)
+text_setup(const char *files)
 {
+	char path[512];
+
 	if (fonts.lib != NULL || FT_Init_FreeType(&fonts.lib) != 0)
 		return;
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]) &&
-	    fonts.n < FONTS_MAX; i++)
-		if (FT_New_Face(fonts.lib, paths[i], 0,
-		    &fonts.faces[fonts.n]) == 0)
+	while (fonts.n < FONTS_MAX) {
+		size_t n;
+
+		files += strspn(files, " ,");
+		n = strcspn(files, " ,");
+		if (n == 0)
+			break;
+		snprintf(path, sizeof(path), "%.*s", (int)n, files);
+		files += n;
+		if (FT_New_Face(fonts.lib, path, 0, &fonts.faces[fonts.n]) == 0)
 			fonts.n++;
+	}
 }
 
 void

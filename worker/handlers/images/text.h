@@ -9,10 +9,21 @@
 #include "image.h"
 
 /*
- * Open the fonts that are installed, once in a process and before its sandbox
- * closes.  None at all is no error here, but of every text.
+ * Where Debian puts fonts that draw Chinese, Japanese and Korean, and Latin.
+ * The first that is there is the usual one.
  */
-void	 text_setup(void);
+#define TEXT_FONTS							\
+	"/usr/share/fonts/truetype/wqy/wqy-microhei.ttc "		\
+	"/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc "	\
+	"/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf "		\
+	"/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf"
+
+/*
+ * Open those of the files (names between spaces or commas) that are there, once
+ * in a process and before its sandbox closes.  None at all is no error here,
+ * but of every text.
+ */
+void	 text_setup(const char *files);
 void	 text_teardown(void);
 
 #define TEXT_MAX	1024	/* bytes of a text */

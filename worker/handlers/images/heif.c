@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: MIT */
+/* AVIF in and out, HEIC in, by libheif where it is installed. */
+#include "heif.h"
+
+#include <dlfcn.h>
+#include <libheif/heif.h>
+
+#include "codec.h"
+
+#define AVIF_PIXELS_MAX	7680000	/* of a result: beyond, it takes seconds */
+#define AVIF_SPEED	8	/* 0 to 9; at 6 it takes three times as long */
+
+/* What is used of libheif. */
+#define FUNCTIONS(X)							\
+	X(heif_context_alloc)						\
+	X(heif_context_encode_image)					\
+	X(heif_context_free)						\
+	X(heif_context_get_encoder_for_format)				\
+	X(heif_context_get_primary_image_handle)			\
+	X(heif_context_read_from_memory_without_copy)			\
+	X(heif_context_set_max_decoding_threads)			\
+	X(heif_context_write)						\
+	X(heif_decode_image)						\
+	X(heif_encoder_release)						\
+	X(heif_encoder_set_lossy_quality)				\
+	X(heif_encoder_set_parameter_integer)				\
+	X(heif_image_add_plane)						\
+	X(heif_image_create)						\
+	X(heif_image_get_height)					\
+	X(heif_image_get_plane)						\
+	X(heif_image_get_plane_readonly)				\
+	X(heif_image_get_width)						\
+	X(heif_image_handle_get_color_profile_type)			\
+	X(heif_image_handle_get_height)					\
+	X(heif_image_handle_get_raw_color_profile)			\
+	X(heif_image_handle_get_raw_color_profile_size)			\
+	X(heif_image_handle_get_width)					\
+	X(heif_image_handle_has_alpha_channel)				\
+	X(heif_image_handle_release)					\
+	X(heif_image_release)
+
+static struct {
+	void	*lib;
+#define MEMBER(f)	__typeof__(f) *f;
+	FUNCTIONS(MEMBER)
+} api;
+
+void
+heif_setup(void)
+{
+	bool all = true;
+
+	if (api.lib != NULL ||
+	    (api.lib = dlopen("libheif.so.1", RTLD_NOW | RTLD_LOCAL)) == NULL)
+		return;
+	/* POSIX lets dlsym()'s result be a function; ISO C has no cast for it. */
+#define LOOK_UP(f)							\
+	*(void **)&api.f = dlsym(api.lib, #f);				\
+	all = all && api.f != NULL;
+	FUNCTIONS(LOOK_UP)
+	if (!all) {
+		dlclose(api.lib);
+		api.lib = NULL;
+	}
+}
+
+static bool
+available(void)
+{
+	return (api.lib != NULL);
+}
+
+static bool
+has_brand(const unsigned char *p, size_t len, const char *const *brands)
+{
+	if (len < 16 || memcmp(p + 4, "ftyp", 4) != 0)
+		return (false);
+	for (; *brands != NULL; brands++)
+		if (memcmp(p + 8, *brands, 4) == 0)
+			return (true);
+	return (false);
+}
+
+static bool
+match_avif(const unsigned char *p, size_t len)
+{
+	return (available() && has_brand(p, len, (const char *const[]){
+	    "avif", "avis", NULL }));
+}
+
+static bool
+match_heif(const unsigned char *p, size_t len)
+{
+	return (available() && has_brand(p, len, (const char *const[]){
+	    "heic", "heix", "heim", "heis", "mif1", "msf1", NULL }));
+}
+
+static int
+bad(struct ufop_err *err, const struct codec *codec, struct heif_error e)
+{
+	return (image_err(err, UFOP_BAD_MEDIA, "the %s file is damaged, cut "
+	    "short or of an unknown kind (%.200s); send it as PNG or JPEG",
+	    codec->name, e.message != NULL ? e.message : "no picture in it"));
+}
+
+/* The picture of a file; close_file() in any case. */
+struct opened {
+	struct heif_context	*ctx;
+	struct heif_image_handle *handle;
+	struct heif_image	*image;
+};
+
+static struct heif_error
+open_file(struct opened *o, const unsigned char *p, size_t len)
+{
+	struct heif_error e;
+
+	*o = (struct opened){ .ctx = api.heif_context_alloc() };
+	api.heif_context_set_max_decoding_threads(o->ctx, 0);
+	e = api.heif_context_read_from_memory_without_copy(o->ctx, p, len, NULL);
+	if (e.code == heif_error_Ok)
+		e = api.heif_context_get_primary_image_handle(o->ctx,
+		    &o->handle);
+	return (e);
+}
+
+static void
+close_file(struct opened *o)
+{
+	if (o->image != NULL)
+		api.heif_image_release(o->image);
+	if (o->handle != NULL)
+		api.heif_image_handle_release(o->handle);
+	api.heif_context_free(o->ctx);
+}
+
+/* libheif does what a file says on turning, so orient stays 1. */
+static int
+probe(struct image_info *info, const unsigned char *p, size_t len,
+    struct ufop_err *err)
+{
+	struct opened o;
+	struct heif_error e = open_file(&o, p, len);
+	int ret = 0;
+
+	if (e.code == heif_error_Ok) {
+		enum heif_color_profile_type t =
+		    api.heif_image_handle_get_color_profile_type(o.handle);
+
+		info->w = api.heif_image_handle_get_width(o.handle);
+		info->h = api.heif_image_handle_get_height(o.handle);
+		info->has_profile = t == heif_color_profile_type_rICC ||
+		    t == heif_color_profile_type_prof;
+		snprintf(info->color, sizeof(info->color), "%s",
+		    api.heif_image_handle_has_alpha_channel(o.handle) ?
+		    "nycbcra" : "ycbcr");
+	}
+	/* The message goes with the context. */
+	if (e.code != heif_error_Ok || info->w < 1 || info->h < 1)
+		ret = bad(err, info->codec, e);
+	close_file(&o);
+	return (ret);
+}
+
+static unsigned char *
+profile(const unsigned char *p, size_t len, size_t *out_len)
+{
+	unsigned char *icc = NULL;
+	struct opened o;
+
+	if (open_file(&o, p, len).code == heif_error_Ok) {
+		*out_len = api.heif_image_handle_get_raw_color_profile_size(
+		    o.handle);
+		icc = malloc(*out_len + 1);
+		if (icc != NULL &&
+		    api.heif_image_handle_get_raw_color_profile(o.handle,
+		    icc).code != heif_error_Ok) {
+			free(icc);
+			icc = NULL;
+		}
+	}
+	close_file(&o);
+	return (icc);
+}
+
+static int
+decode(struct image *im, const struct image_info *info, const unsigned char *p,
+    size_t len, const struct decode_hints *hints, struct decode_notes *notes,
+    struct ufop_err *err)
+{
+	struct opened o;
+	struct heif_error e = open_file(&o, p, len);
+	bool alpha = false;
+	int ret = 0, stride = 0;
+
+	(void)hints;
+	notes->shrink = 1;
+	if (e.code == heif_error_Ok) {
+		alpha = api.heif_image_handle_has_alpha_channel(o.handle);
+		e = api.heif_decode_image(o.handle, &o.image,
+		    heif_colorspace_RGB, alpha ? heif_chroma_interleaved_RGBA :
+		    heif_chroma_interleaved_RGB, NULL);
+	}
+	if (e.code != heif_error_Ok ||
+	    api.heif_image_get_width(o.image, heif_channel_interleaved) !=
+	    info->w ||
+	    api.heif_image_get_height(o.image, heif_channel_interleaved) !=
+	    info->h)
+		ret = bad(err, info->codec, e);
+	else
+		ret = image_init(im, IMAGE_RGB, alpha, info->w, info->h, err);
+	if (ret == 0) {
+		const uint8_t *from = api.heif_image_get_plane_readonly(o.image,
+		    heif_channel_interleaved, &stride);
+
+		for (int y = 0; y < info->h; y++)
+			memcpy(im->plane[0].p + (size_t)y * im->plane[0].stride,
+			    from + (size_t)y * (size_t)stride,
+			    im->plane[0].stride);
+	}
+	close_file(&o);
+	return (ret);
+}
+
+/* ---- writing --------------------------------------------------------- */
+
+static struct heif_error
+take_bytes(struct heif_context *ctx, const void *p, size_t n, void *user)
+{
+	struct bytes *out = user;
+	struct heif_error ok = { heif_error_Ok, heif_suberror_Unspecified, "" };
+	struct heif_error no = { heif_error_Memory_allocation_error,
+	    heif_suberror_Unspecified, "no memory" };
+
+	(void)ctx;
+	if ((out->p = malloc(n > 0 ? n : 1)) == NULL)
+		return (no);
+	memcpy(out->p, p, n);
+	out->len = n;
+	return (ok);
+}
+
+static struct heif_error
+fill(struct heif_image **to, const struct image *im)
+{
+	const struct plane *pl = &im->plane[0];
+	struct heif_error e = api.heif_image_create(pl->w, pl->h,
+	    heif_colorspace_RGB, im->alpha ? heif_chroma_interleaved_RGBA :
+	    heif_chroma_interleaved_RGB, to);
+	int stride;
+	uint8_t *p;
+
+	if (e.code == heif_error_Ok)
+		e = api.heif_image_add_plane(*to, heif_channel_interleaved,
+		    pl->w, pl->h, 8);
+	if (e.code != heif_error_Ok)
+		return (e);
+	p = api.heif_image_get_plane(*to, heif_channel_interleaved, &stride);
+	for (int y = 0; y < pl->h; y++)
+		memcpy(p + (size_t)y * (size_t)stride, pl->p +
+		    (size_t)y * pl->stride, (size_t)pl->w * (size_t)pl->n);
+	return (e);
+}
+
+static int
+encode(struct bytes *out, const struct image *im,
+    const struct encode_opts *opts, struct ufop_err *err)
+{
+	struct heif_writer writer = { 1, take_bytes };
+	struct heif_context *ctx;
+	struct heif_encoder *enc = NULL;
+	struct heif_image *pixels = NULL;
+	struct heif_error e;
+	int ret = 0;
+
+	if ((int64_t)im->plane[0].w * im->plane[0].h > AVIF_PIXELS_MAX)
+		return (image_err(err, UFOP_TOO_BIG, "the AVIF would be %dx%d; "
+		    "at most %d pixels are written; ask for a smaller one",
+		    im->plane[0].w, im->plane[0].h, AVIF_PIXELS_MAX));
+	*out = (struct bytes){ 0 };
+	ctx = api.heif_context_alloc();
+	e = api.heif_context_get_encoder_for_format(ctx, heif_compression_AV1,
+	    &enc);
+	if (e.code == heif_error_Ok) {
+		api.heif_encoder_set_lossy_quality(enc, opts->quality);
+		api.heif_encoder_set_parameter_integer(enc, "speed", AVIF_SPEED);
+		api.heif_encoder_set_parameter_integer(enc, "threads", 1);
+		e = fill(&pixels, im);
+	}
+	if (e.code == heif_error_Ok)
+		e = api.heif_context_encode_image(ctx, pixels, enc, NULL, NULL);
+	if (e.code == heif_error_Ok)
+		e = api.heif_context_write(ctx, &writer, out);
+	if (e.code != heif_error_Ok) {
+		free(out->p);
+		ret = image_err(err, UFOP_FAILED, "cannot write the AVIF "
+		    "(%.200s)", e.message);
+	}
+	if (pixels != NULL)
+		api.heif_image_release(pixels);
+	if (enc != NULL)
+		api.heif_encoder_release(enc);
+	api.heif_context_free(ctx);
+	return (ret);
+}
+
+const struct codec codec_avif = {
+	.name = "avif", .type = "image/avif", .available = available,
+	.takes_alpha = true, .max_side = 16384,
+	.match = match_avif, .probe = probe, .decode = decode,
+	.profile = profile, .encode = encode
+};
+
+const struct codec codec_heif = {
+	.name = "heic", .alias = "heif", .type = "image/heic",
+	.instead = &codec_jpeg,
+	.match = match_heif, .probe = probe, .decode = decode,
+	.profile = profile
+};
