@@ -80,15 +80,17 @@ KORE_SECCOMP_FILTER("ufop",
 /* ---- Kore's parent: settings ----------------------------------------- */
 
 /*
- * Kore writes its pid into a file of the working directory, and removes it at
- * the end if all goes well.  Nobody needs it: it goes to /dev/null, which must
- * not be removed, so kore_parent_configure() forgets the name.
+ * While Kore loads us.  It would tell the log at each start what it does not
+ * do; and write its pid into a file of the working directory, to be removed at
+ * the end if all goes well.  Nobody needs that: it goes to /dev/null, which
+ * must not be removed, so kore_parent_configure() forgets the name.
  */
 __attribute__((constructor)) static void
-no_pidfile(void)
+hush_kore(void)
 {
 	static char	 nowhere[] = "/dev/null";
 
+	kore_quiet = 1;
 	kore_pidfile = nowhere;
 }
 
@@ -280,7 +282,6 @@ set_kore(void)
 	http_request_limit = POOL_FIRST;
 	/* Never leave a request that is awake for the next turn. */
 	http_request_ms = UINT32_MAX;
-	kore_quiet = 1;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) == -1)
 		rl.rlim_cur = rl.rlim_max = 1024;
@@ -311,6 +312,7 @@ kore_parent_configure(int argc, char **argv)
 	(void)argv;
 	kore_pidfile = none;
 	parent = getpid();
+	/* Kore's log, which is a pipe or a file, line by line too. */
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	load();
 	metrics_init();
