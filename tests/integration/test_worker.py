@@ -101,9 +101,12 @@ def test_front_takes_nothing_new_on_sigterm():
 def test_children_are_replaced_after_n_jobs():
     settings = dict(ONE, **{"worker.recycle_jobs": "10"})
     with Stack(settings, services="faults debug") as s:
-        pids = [s.child_pid() for _ in range(40)]
-        check(3 <= len(set(pids)) <= 8, "40 jobs were run by %d children",
-              len(set(pids)))
+        pids = []
+        # A worn child works on until its successor is ready; health checks
+        # count as jobs too.
+        wait_until(lambda: pids.append(s.child_pid()) or
+                   len(set(pids)) >= 4, 20, "a fourth child")
+        check(len(pids) >= 20, "%d jobs wore out three children", len(pids))
         wait_until(lambda: sum(is_alive(p) for p in set(pids)) <= 1, 5,
                    "the worn children are gone")
         check("job.died" not in s.worker.output(), "a death was logged")
