@@ -14,11 +14,21 @@
  */
 #include "pipeline.h"
 
+int	LLVMFuzzerInitialize(int *, char ***);
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 /* 7x5 pixels of grey; stays what it is for every run. */
 static const unsigned char pgm[] = "P5 7 5 255\n"
     "abcdefghijklmnopqrstuvwxyzABCDEFGHI";
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc;
+	(void)argv;
+	text_setup(TEXT_FONTS);
+	return (0);
+}
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)

@@ -250,3 +250,45 @@ test_images_webp_cropped_and_damaged(void)
 	free(b.p);
 	image_release(&in);
 }
+
+/* No more colours than asked for, and what is transparent stays so. */
+void
+test_images_png_palette(void)
+{
+	for (int colours = 2; colours <= 256; colours *= 4)
+		for (int alpha = 0; alpha < 2; alpha++) {
+			struct encode_opts opts = { .colours = colours };
+			struct image in, out;
+			struct ufop_err err;
+			struct bytes b;
+			unsigned char seen[256][4];
+			int n = 0;
+
+			kit_noise(&in, IMAGE_RGB, alpha, 60, 40);
+			CHECK(codec_png.encode(&b, &in, &opts, &err) == 0);
+			kit_decode(&out, b.p, b.len);
+			CHECK_INT(out.alpha, alpha);
+			for (int i = 0; i < 60 * 40; i++) {
+				const unsigned char *p = out.plane[0].p +
+				    i * out.plane[0].n;
+				int k = 0, w = out.plane[0].n;
+
+				if (alpha)
+					CHECK_INT(p[3], in.plane[0].p[i * 4 + 3] <
+					    128 ? 0 : 255);
+				while (k < n && memcmp(seen[k], p,
+				    (size_t)w) != 0)
+					k++;
+				CHECK(k < 256);
+				if (k == n)
+					memcpy(seen[n++], p, (size_t)w);
+			}
+			CHECK_MSG(n <= colours && n >= 2, "%d colours of %d", n,
+			    colours);
+			if (colours == 128 && !alpha)
+				CHECK(kit_psnr(&in, &out) > 20);
+			image_release(&in);
+			image_release(&out);
+			free(b.p);
+		}
+}

@@ -78,6 +78,8 @@ test_images_cmds_give_sizes(void)
 		{ "imageView2/1/w/900/h/100", 640, 100, "jpeg" },
 		{ "imageView2/1/w/900/h/900", 640, 427, "jpeg" },
 		{ "imageView2/2/w/100/format/png/q/85/interlace/1", 100, 67, "png" },
+		{ "imageView2/2/w/100/format/png/colors/16", 100, 67, "png" },
+		{ "imageView2/2/w/100/format/gif/colors/2", 100, 67, "gif" },
 		{ "roundPic/radius/20", 640, 427, "png" },
 		{ "roundPic/radiusx/!10p/radiusy/30", 640, 427, "png" },
 	};
@@ -135,6 +137,7 @@ test_images_cmds_name_what_is_wrong(void)
 		{ "imageView2/6/w/5", UFOP_BAD_INPUT, { "'6'" } },
 		{ "imageView2/2/q/0", UFOP_BAD_INPUT, { "q takes" } },
 		{ "imageView2/2/q/75!!", UFOP_BAD_INPUT, { "q takes", "75!!" } },
+		{ "imageView2/2/colors/1", UFOP_BAD_INPUT, { "2 to 256" } },
 		{ "imageView2/2/interlace/2", UFOP_BAD_INPUT, { "interlace takes" } },
 		{ "imageMogr2/thumbnail/abc", UFOP_BAD_INPUT, { "thumbnail takes" } },
 		{ "imageMogr2/thumbnail/x", UFOP_BAD_INPUT, { "thumbnail takes" } },

@@ -496,7 +496,7 @@ lzw_write(struct out *o, const unsigned char *index, int w,
 struct writer {
 	struct anim_writer	 w;		/* must be first */
 	struct out		 out;
-	int			 width, height;
+	int			 width, height, colours;
 	unsigned char		*shown;		/* RGBA: the canvas so far */
 	unsigned char		*frame;		/* what comes next, and */
 	int			 delay_ms;	/* how long; 0: nothing yet */
@@ -546,9 +546,8 @@ write_frame(struct writer *w, bool clear_after, struct ufop_err *err)
 
 	if (clear_after)
 		a = (struct area){ 0, 0, w->width, w->height };
-	/* One colour is kept for what is not drawn. */
 	if (quantize(&pal, w->index, w->frame, w->used, w->width, w->height,
-	    255, err) == -1)
+	    w->colours, err) == -1)
 		return (-1);
 	for (size_t i = 0; i < n; i++)
 		if (!w->used[i])
@@ -656,11 +655,13 @@ write_frames(int width, int height, int plays, const struct encode_opts *opts,
 	unsigned char head[13] = "GIF89a", loop[] = "\x21\xff\x0bNETSCAPE2.0"
 	    "\3\1\0\0";
 
-	(void)opts;
 	if (w == NULL)
 		return (NULL);
 	*w = (struct writer){ .w = { writer_add, writer_finish, writer_close },
 	    .width = width, .height = height };
+	/* One of 256 numbers is kept for what is not drawn. */
+	w->colours = opts->colours > 0 && opts->colours < 255 ?
+	    opts->colours : 255;
 	w->shown = image_malloc(n * 4, err);
 	w->frame = image_malloc(n * 4, err);
 	w->used = image_malloc(n, err);

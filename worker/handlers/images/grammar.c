@@ -106,6 +106,14 @@ take_flag(struct spec *spec, const struct word *w, struct str v)
 	return (0);
 }
 
+static int
+take_colours(struct spec *spec, const struct word *w, struct str v)
+{
+	(void)w;
+	return (number(&v, 256, &spec->opts.colours) == -1 || v.len != 0 ||
+	    spec->opts.colours < 2 ? -1 : 0);
+}
+
 /* 1 to 100; "!" behind it insists. */
 static int
 take_quality(struct spec *spec, const struct word *w, struct str v)
@@ -626,6 +634,8 @@ grammar_crop(struct spec *spec, struct str args, struct ufop_err *err)
 #define IGNORE_FORM	"0 or 1 (the source instead of an error)"
 #define WORDS_WRITE							\
 	WORD_FORMAT,							\
+	{ "colors", "a number of colours from 2 to 256 (PNG and GIF)",	\
+	    take_colours, 0, 0 },					\
 	{ "interlace", INTERLACE_FORM, take_flag,			\
 	    offsetof(struct spec, opts.interlace), 0 },			\
 	{ "q", QUALITY_FORM, take_quality, 0, 0 },			\

@@ -521,6 +521,7 @@ encode(struct bytes *out, const struct image *im,
 	    im->model == IMAGE_YCC ? JCS_YCbCr : JCS_RGB;
 	jpeg_set_defaults(c);
 	jpeg_set_quality(c, opts->quality, TRUE);
+	c->optimize_coding = TRUE;	/* 3 to 6 % shorter */
 	/* Colour edges show at high quality: no subsampling there. */
 	if (!grey && opts->quality >= CHROMA_QUALITY)
 		c->comp_info[0].h_samp_factor = c->comp_info[0].v_samp_factor = 1;

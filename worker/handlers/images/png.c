@@ -9,11 +9,14 @@
  */
 #include "codec.h"
 #include "exif.h"
+#include "quantize.h"
 
 #include <libdeflate.h>
 
 #define SIGNATURE	"\x89PNG\r\n\x1a\n"
 #define SIGNATURE_LEN	8
+/* What stands around the compressed pixels: a palette and its alpha at most. */
+#define HEAD_MAX	(SIGNATURE_LEN + 25 + 12 + 768 + 12 + 256 + 12 + 12)
 #define PROFILE_MAX	(4 << 20)	/* bytes of an ICC profile that is read */
 #define LEVEL		6	/* beyond, time doubles for 1 % */
 
@@ -562,37 +565,28 @@ filter_row(int f, unsigned char *restrict out,
 	return (sum);
 }
 
+/*
+ * Rows of n bytes to raw, each behind the number of the filter that makes its
+ * differences smallest in sum: they compress best.  Numbers of colours have no
+ * differences to speak of: no filter.
+ */
 static int
-encode(struct bytes *out, const struct image *im,
-    const struct encode_opts *opts, struct ufop_err *err)
+filter_rows(unsigned char *raw, const struct plane *pl, bool filters,
+    struct ufop_err *err)
 {
-	static const unsigned char color[5] = {
-		0, PNG_GREY, PNG_GREY_ALPHA, PNG_RGB, PNG_RGB_ALPHA
-	};
-	const struct plane *pl = &im->plane[0];
 	size_t bpp = (size_t)pl->n, n = (size_t)pl->w * bpp;
-	size_t h = (size_t)pl->h, room, size;
-	struct libdeflate_compressor *z = libdeflate_alloc_compressor(LEVEL);
-	unsigned char *raw = image_malloc((n + 1) * h, err);
-	unsigned char *two = image_malloc(3 * (n + 1), err), *p;
+	unsigned char *two = image_malloc(2 * (n + 1), err);
 	const unsigned char *up;
 
-	(void)opts;
-	if (z == NULL || raw == NULL || two == NULL) {
-		libdeflate_free_compressor(z);
-		free(raw);
-		free(two);
-		return (image_err(err, UFOP_TOO_BIG, "not enough memory to "
-		    "write the PNG; ask for a smaller one"));
-	}
-	up = memset(two + 2 * (n + 1), 0, n);
-	for (size_t y = 0; y < h; y++) {
+	if (two == NULL)
+		return (-1);
+	up = memset(two + n + 1, 0, n);
+	for (size_t y = 0; y < (size_t)pl->h; y++) {
 		const unsigned char *row = pl->p + y * pl->stride;
 		unsigned char *best = raw + y * (n + 1);
 		unsigned long least = 0;
 
-		/* The filter whose differences are smallest in sum compresses best. */
-		for (int f = 0; f <= 4; f++) {
+		for (int f = 0; f <= (filters ? 4 : 0); f++) {
 			unsigned char *try = f == 0 ? best : two;
 			unsigned long sum;
 
@@ -606,8 +600,27 @@ encode(struct bytes *out, const struct image *im,
 		up = row;
 	}
 	free(two);
-	room = libdeflate_zlib_compress_bound(z, (n + 1) * h);
-	out->p = image_malloc(SIGNATURE_LEN + 25 + 12 + room + 12, err);
+	return (0);
+}
+
+/* The file around the pixels of pl; pal is NULL where they are no numbers. */
+static int
+write_png(struct bytes *out, const struct plane *pl, int color,
+    const struct palette *pal, bool clear, struct ufop_err *err)
+{
+	size_t size = ((size_t)pl->w * (size_t)pl->n + 1) * (size_t)pl->h, room;
+	struct libdeflate_compressor *z = libdeflate_alloc_compressor(LEVEL);
+	unsigned char *raw = image_malloc(size, err), *p;
+
+	if (z == NULL || raw == NULL ||
+	    filter_rows(raw, pl, pal == NULL, err) == -1) {
+		libdeflate_free_compressor(z);
+		free(raw);
+		return (image_err(err, UFOP_TOO_BIG, "not enough memory to "
+		    "write the PNG; ask for a smaller one"));
+	}
+	room = libdeflate_zlib_compress_bound(z, size);
+	out->p = image_malloc(HEAD_MAX + room, err);
 	if (out->p == NULL) {
 		libdeflate_free_compressor(z);
 		free(raw);
@@ -617,15 +630,81 @@ encode(struct bytes *out, const struct image *im,
 	p = out->p + SIGNATURE_LEN;
 	put32(p + 8, (uint32_t)pl->w);
 	put32(p + 12, (uint32_t)pl->h);
-	memcpy(p + 16, (unsigned char[]){ 8, color[bpp], 0, 0, 0 }, 5);
+	memcpy(p + 16, (unsigned char[]){ 8, (unsigned char)color, 0, 0, 0 }, 5);
 	p = put_chunk(p, "IHDR", 13);
-	size = libdeflate_zlib_compress(z, raw, (n + 1) * h, p + 8, room);
+	if (pal != NULL) {
+		size_t n = (size_t)pal->n;
+
+		memcpy(p + 8, pal->rgb, 3 * n);
+		p = put_chunk(p, "PLTE", 3 * n);
+		/* The last colour is none at all. */
+		memset(p + 8, 255, n);
+		p[8 + n - 1] = 0;
+		if (clear)
+			p = put_chunk(p, "tRNS", n);
+	}
+	size = libdeflate_zlib_compress(z, raw, size, p + 8, room);
 	libdeflate_free_compressor(z);
 	free(raw);
 	p = put_chunk(p, "IDAT", size);
 	p = put_chunk(p, "IEND", 0);
 	out->len = (size_t)(p - out->p);
 	return (0);
+}
+
+/* At most so many colours, of which one is kept for what is transparent. */
+static int
+encode_palette(struct bytes *out, const struct image *im, int colours,
+    struct ufop_err *err)
+{
+	const struct plane *pl = &im->plane[0];
+	size_t n = (size_t)pl->w * (size_t)pl->h;
+	unsigned char *rgba = image_malloc(n * 6, err);
+	unsigned char *used = rgba + 4 * n, *index = rgba + 5 * n;
+	struct plane numbers = *pl;
+	struct palette pal;
+	bool clear = false;
+	int ret;
+
+	if (rgba == NULL)
+		return (-1);
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char *s = pl->p + i / (size_t)pl->w * pl->stride +
+		    i % (size_t)pl->w * (size_t)pl->n;
+
+		for (int c = 0; c < 3; c++)
+			rgba[4 * i + (size_t)c] = s[pl->n <= 2 ? 0 : c];
+		used[i] = !im->alpha || s[pl->n - 1] >= 128;
+		clear = clear || !used[i];
+	}
+	ret = quantize(&pal, index, rgba, used, pl->w, pl->h, colours - clear,
+	    err);
+	for (size_t i = 0; i < n && clear; i++)
+		if (!used[i])
+			index[i] = (unsigned char)pal.n;
+	if (ret == 0 && clear)
+		memset(pal.rgb[pal.n++], 0, 3);
+	numbers.p = index;
+	numbers.n = 1;
+	numbers.stride = (size_t)pl->w;
+	if (ret == 0)
+		ret = write_png(out, &numbers, PNG_PALETTE, &pal, clear, err);
+	free(rgba);
+	return (ret);
+}
+
+static int
+encode(struct bytes *out, const struct image *im,
+    const struct encode_opts *opts, struct ufop_err *err)
+{
+	static const unsigned char color[5] = {
+		0, PNG_GREY, PNG_GREY_ALPHA, PNG_RGB, PNG_RGB_ALPHA
+	};
+
+	if (opts->colours > 0)
+		return (encode_palette(out, im, opts->colours, err));
+	return (write_png(out, &im->plane[0], color[im->plane[0].n], NULL,
+	    false, err));
 }
 
 const struct codec codec_png = {
