@@ -296,11 +296,12 @@ class Process:
         """Everything at once, for the end of a failed test."""
         if self.popen is None:
             return
+        # The parent first: it would start its children again.
         below = self.below() if self.running else []
-        for pid in below:
-            kill_quietly(pid)
         if self.running:
             kill_quietly(self.pid)
+        for pid in below:
+            kill_quietly(pid)
         self.popen.wait()
 
     def output(self):
@@ -761,8 +762,11 @@ class Stack:
                 kill_quietly(pid)
 
     def is_of_stack(self, pid):
-        """Ours by its environment."""
+        """Ours by its directory or, where that is another, its environment."""
         try:
+            # Kore writes its title over the environment.
+            if os.readlink("/proc/%d/cwd" % pid).startswith(self.dir):
+                return True
             with open("/proc/%d/environ" % pid, "rb") as f:
                 return ("TMPDIR=" + self.tmp).encode() in f.read().split(b"\0")
         except PermissionError:
