@@ -63,8 +63,9 @@ struct state {
 	int			 jailer_fd, filter_fd;	/* pidfds */
 	int			 life;		/* closed: the jailer ends */
 	int			 words_fd;	/* the browser's stderr */
-	char			 words[256];	/* its first line */
-	size_t			 words_len;
+	char			 words[256];	/* its first line of interest */
+	size_t			 words_len;	/* ... while it is being read */
+	bool			 words_whole;
 };
 
 /* What the jailer is handed. */
@@ -403,27 +404,36 @@ browser_end(struct state *st)
 	st->jailer = st->filter = 0;
 }
 
+/* Chromium complains of much that it can do without. */
+static bool
+is_noise(const char *line)
+{
+	return (line[0] == '\0' || strstr(line, ":ERROR:") != NULL ||
+	    strstr(line, ":WARNING:") != NULL ||
+	    strstr(line, ":INFO:") != NULL);
+}
+
 static void
 words_read(struct state *st)
 {
-	char	 text[1024], *nl;
-	ssize_t	 n;
+	char	 text[1024];
+	ssize_t	 n, i;
 
-	n = read(st->words_fd, text, sizeof(text) - 1);
+	n = read(st->words_fd, text, sizeof(text));
 	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR)) {
 		close_fd(&st->words_fd);
 		return;
 	}
-	if (n <= 0 || memchr(st->words, '\n', st->words_len) != NULL)
-		return;
-	text[n] = '\0';
-	nl = strchr(text, '\n');
-	if (nl != NULL)
-		n = nl + 1 - text;
-	if ((size_t)n > sizeof(st->words) - 1 - st->words_len)
-		n = (ssize_t)(sizeof(st->words) - 1 - st->words_len);
-	memcpy(st->words + st->words_len, text, (size_t)n);
-	st->words_len += (size_t)n;
+	for (i = 0; i < n && !st->words_whole; i++) {
+		if (text[i] != '\n') {
+			if (st->words_len < sizeof(st->words) - 1)
+				st->words[st->words_len++] = text[i];
+			continue;
+		}
+		st->words[st->words_len] = '\0';
+		st->words_whole = !is_noise(st->words);
+		st->words_len = 0;
+	}
 }
 
 /* Wait for the jailer to have started a browser; its complaint in why. */
@@ -497,7 +507,7 @@ launch_at(struct state *st, enum keeper_level level, int fds[2], char *why,
 	words[0] = -1;
 	(void)fcntl(st->words_fd, F_SETFL, O_NONBLOCK);
 	st->words_len = 0;
-	memset(st->words, 0, sizeof(st->words));
+	st->words_whole = false;
 	fds[0] = out[0];
 	fds[1] = in[1];
 	out[0] = in[1] = -1;
@@ -559,16 +569,15 @@ answer(struct state *st, char request)
 		browser_end(st);
 		break;
 	case REQUEST_WORDS:
-		while (st->words_fd != -1 && memchr(st->words, '\n',
-		    st->words_len) == NULL) {
+		while (st->words_fd != -1 && !st->words_whole) {
 			struct pollfd	pfd = { st->words_fd, POLLIN, 0 };
 
 			if (poll(&pfd, 1, 100) <= 0)
 				break;
 			words_read(st);
 		}
-		snprintf(a.text, sizeof(a.text), "%.*s",
-		    (int)strcspn(st->words, "\n"), st->words);
+		if (st->words_whole)
+			memcpy(a.text, st->words, sizeof(a.text));
 		break;
 	}
 	(void)send_fds(st->sock, &a, sizeof(a), fds, fds[0] != -1 ? 2 : 0);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "err.h"
@@ -59,6 +60,8 @@ struct page {
 	bool			 download;
 	bool			 crashed;
 	bool			 served;	/* the html has been */
+	/* A browser that ended, but not for what this page took: once more. */
+	bool			 may_retry, retry;
 
 	int			 want;		/* the command waited for */
 	json_t			*answer;	/* ... its message */
@@ -312,8 +315,14 @@ page_fail(struct page *p, enum outcome rc, const char *step)
 		    "renderer while %s; it may need more memory than the "
 		    "setting screenshot.heap_mb allows", step));
 	case GONE:
+		if (atomic_load(&p->b->keeper.shared->end) != KEEPER_END_NONE)
+			p->may_retry = false;
 		browser_why(p->b, why, sizeof(why));
 		browser_drop(p->b);
+		if (p->may_retry) {
+			p->retry = true;
+			return (-1);
+		}
 		return (ufop_fail(p->reply, 500, "while %s: %s", step, why));
 	case REFUSED:
 		return (ufop_fail(p->reply, 500, "the browser failed while "
@@ -852,19 +861,25 @@ page_run(struct page *p)
 	return (0);
 }
 
-int
-shot_take(struct browser *b, const struct shot *shot, struct ufop_job *job,
-    struct ufop_reply *reply)
+/* One try; *retry says whether another makes sense. */
+static int
+take(struct browser *b, const struct shot *shot, struct ufop_job *job,
+    struct ufop_reply *reply, bool *retry)
 {
 	struct page	 p = { .b = b, .shot = shot, .o = shot->options,
-		.job = job, .reply = reply };
+		.job = job, .reply = reply, .may_retry = *retry };
 	struct ufop_err	 err;
 	int64_t		 start = clock_mono_us();
 	int		 rc;
 
+	*retry = false;
 	if (browser_tab(b, shot->deadline_us, &err) == -1) {
-		ufop_fail_err(reply, &err);
-		return (-1);
+		/* A child that cannot serve makes room for one that can. */
+		if (err.code == UFOP_SYSTEM) {
+			ufop_log(job, "%s", err.msg);
+			_exit(1);
+		}
+		return (ufop_fail_err(reply, &err));
 	}
 	ufop_note_us(job, "tab", clock_mono_us() - start);
 	p.session = b->tab.session;
@@ -872,5 +887,22 @@ shot_take(struct browser *b, const struct shot *shot, struct ufop_job *job,
 	p.notes = atomic_load(&b->keeper.shared->notes.n);
 	rc = page_run(&p);
 	json_decref(p.answer);
+	*retry = p.retry;
+	return (rc);
+}
+
+int
+shot_take(struct browser *b, const struct shot *shot, struct ufop_job *job,
+    struct ufop_reply *reply)
+{
+	bool	 retry = true;
+	int	 rc = take(b, shot, job, reply, &retry);
+
+	if (retry) {
+		/* Killed from outside, or by this page: the second try tells. */
+		ufop_log(job, "the browser ended; trying once more");
+		retry = false;
+		rc = take(b, shot, job, reply, &retry);
+	}
 	return (rc);
 }

@@ -1,0 +1,761 @@
+# SPDX-License-Identifier: MIT
+"""
+Screenshots by a real Chromium: what a cmd asks for, what pages do wrong, what
+pages try, and what is left when somebody is killed.
+"""
+
+import base64
+import http.server
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+
+import pictures
+from harness import Background, Stack, check, check_answer, check_eq, \
+    check_error, deadline, descendants, kill_quietly, processes, skip, \
+    wait_until
+
+CHROMIUM = "/usr/lib/chromium/chromium-headless-shell"
+SETTINGS = {
+    "worker.pools": "cpu=1 net=1",
+    "worker.child_user": "nobody",
+    "fetch.allow": "127.0.0.1",
+}
+OURS = ("chromium", "ufop-keeper", "ufop-jailer", "ufop-filter")
+
+
+def need_chromium():
+    if not os.access(CHROMIUM, os.X_OK):
+        skip("there is no chromium-headless-shell")
+
+
+def stack():
+    need_chromium()
+    return own_stack()
+
+
+def own_stack(**settings):
+    """One for tests that hurt it: settings as section__name=value."""
+    need_chromium()
+    more = {k.replace("__", "."): v for k, v in settings.items()}
+    return Stack(dict(SETTINGS, **more), services="images screenshot debug")
+
+
+def b64(text):
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+# ---- pages -------------------------------------------------------------
+
+
+class Site:
+    """
+    Pages on one address: {path: html, or (status, headers, body), or a
+    function of the request handler}.  hits are the paths asked for.
+    """
+
+    def __init__(self, pages=None, host="127.0.0.1", tls=None):
+        site = self
+        self.pages = pages or {}
+        self.host = host
+        self.hits = []
+        self.contacts = 0
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                site.answer(self)
+
+            do_POST = do_GET
+
+            def log_message(self, *args):
+                pass
+
+        class Server(http.server.ThreadingHTTPServer):
+            daemon_threads = True
+            address_family = socket.AF_INET6 if ":" in host \
+                else socket.AF_INET
+
+            def handle_error(self, request, address):
+                pass
+
+            def get_request(self):
+                site.contacts += 1
+                return super().get_request()
+
+        self.server = Server((host, 0), Handler)
+        if tls:
+            self.server.socket = tls.wrap_socket(self.server.socket,
+                                                 server_side=True)
+        self.port = self.server.server_address[1]
+        self.ended = threading.Event()
+        threading.Thread(target=self.server.serve_forever,
+                         kwargs={"poll_interval": 0.05}, daemon=True).start()
+
+    def answer(self, h):
+        self.hits.append(h.path)
+        page = self.pages.get(h.path.split("?")[0],
+                              (404, {}, b"<h1>not here</h1>"))
+        if callable(page):
+            page(h)
+            return
+        if isinstance(page, str):
+            page = (200, {}, page.encode())
+        status, headers, body = page
+        h.send_response(status)
+        for name, value in dict({"Content-Type": "text/html; charset=utf-8",
+                                 "Content-Length": str(len(body))},
+                                **headers).items():
+            h.send_header(name, value)
+        h.end_headers()
+        h.wfile.write(body)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.ended.set()
+        self.server.shutdown()
+        self.server.server_close()
+
+    def url(self, path="/"):
+        host = "[%s]" % self.host if ":" in self.host else self.host
+        return "http://%s:%d%s" % (host, self.port, path)
+
+
+def shoot(s, words="", url=None, html=None, within_s=20):
+    began = time.monotonic()
+    r = s.post("q/screenshot" + words, html.encode() if html else b"",
+               url=url, timeout_s=within_s + 5)
+    check(time.monotonic() - began < within_s, "the answer took %.1f s",
+          time.monotonic() - began)
+    return r
+
+
+# Pixels are decoded in Python: a small window keeps that short.
+SMALL = "/viewport/100x80"
+
+
+def pixels(r):
+    """(width, height, function of x and y giving (r, g, b[, a]))."""
+    check_answer(r, 200, "image/png")
+    rows = pictures.png_pixels(r.body)
+    return len(rows[0]), len(rows), lambda x, y: rows[y][x]
+
+
+def colour(r, at=(50, 40)):
+    """The colour of one pixel, by default in the middle of SMALL."""
+    return pixels(r)[2](*at)
+
+
+def check_next(s):
+    """The next job is clean and served."""
+    check_eq(colour(shoot(s, SMALL, html="<body style='background:#0000ff'>")),
+             (0, 0, 255), "the next picture")
+
+
+TALL = "<style>body{margin:0}div{height:1000px}</style>" + "".join(
+    "<div style='background:rgb(%d,0,%d)'></div>" % (i * 20, 255 - i * 20)
+    for i in range(6))
+
+
+# ---- what a cmd asks for -----------------------------------------------
+
+
+def test_screenshot_of_a_url(s):
+    with Site({"/": "<body style='background:#00ff00'>"}) as site:
+        for r in (shoot(s, SMALL, url=site.url()),
+                  shoot(s, SMALL + "/url/" + b64(site.url())),
+                  s.get("/handler?cmd=q/screenshot%s/url/%s" %
+                        (SMALL, b64(site.url())))):
+            check_eq(colour(r), (0, 255, 0))
+        r = check_answer(shoot(s, url=site.url()), 200, "image/png")
+        check_eq(pictures.size_of(r.body), ("png", 1280, 800))
+        check("capture=" in r.header("x-log", ""), "X-Log is %r",
+              r.header("x-log"))
+
+
+def test_screenshot_of_html(s):
+    check_eq(colour(shoot(s, SMALL, html="<body style='background:#f00'>")),
+             (255, 0, 0))
+    check_error(shoot(s), 400, "needs a page")
+
+
+def test_screenshot_cut_is_width_height_x_y(s):
+    w, h, at = pixels(shoot(s, "/cut/60,200,10,900", html=TALL))
+    check_eq((w, h), (60, 200))
+    check_eq((at(0, 0), at(0, 199)), ((0, 0, 255), (20, 0, 235)))
+
+
+def test_screenshot_cut_below_the_fold_is_not_blank(s):
+    _, _, at = pixels(shoot(s, "/cut/100,50,0,5500", html=TALL))
+    check_eq(at(50, 25), (100, 0, 155))
+    check_error(shoot(s, "/cut/100,50,0,9000", html=TALL), 400, "9000",
+                "1280x6000")
+
+
+def test_screenshot_full_page_with_lazy_pictures(s):
+    red = pictures.png_flat(40, 40, (250, 0, 0))
+    page = "<style>body{margin:0}</style><div style='height:7000px'></div>" \
+        "<img loading=lazy src=/red.png style='display:block'>"
+    with Site({"/": page,
+               "/red.png": (200, {"Content-Type": "image/png"}, red)}) as site:
+        w, h, at = pixels(shoot(s, "/viewport/60x300/full/1",
+                                url=site.url()))
+        check_eq((w, h, at(20, 7020)), (60, 7040, (250, 0, 0)))
+
+
+def test_screenshot_selector_and_pad(s):
+    html = "<style>body{margin:0}</style><div style='height:2000px'></div>" \
+        "<p id=x style='margin:50px;width:120px;height:40px;" \
+        "background:#f00'></p>"
+    w, h, at = pixels(shoot(s, "/selector/" + b64("#x"), html=html))
+    check_eq((w, h, at(3, 3)), (120, 40, (255, 0, 0)))
+    w, h, at = pixels(shoot(s, "/selector/%s/pad/10" % b64("#x"), html=html))
+    check_eq((w, h, at(3, 3), at(12, 12)),
+             (140, 60, (255, 255, 255), (255, 0, 0)))
+    check_error(shoot(s, "/selector/" + b64("#nope"), html=html), 400, "#nope")
+    check_error(shoot(s, "/selector/" + b64("]]"), html=html), 400,
+                "no CSS selector")
+
+
+def test_screenshot_viewport_scale_and_mobile(s):
+    for words, size in (("/viewport/500x300/scale/2", (1000, 600)),
+                        ("/viewport/500x300/scale/1.5", (750, 450)),
+                        ("/mobile/1", (390, 844))):
+        r = check_answer(shoot(s, words, html="<p>x"), 200, "image/png")
+        check_eq(pictures.size_of(r.body)[1:], size, words)
+
+
+def test_screenshot_formats(s):
+    for words, kind, start in (
+            ("/format/jpg/q/60", "image/jpeg", b"\xff\xd8\xff"),
+            ("/format/webp", "image/webp", b"RIFF"),
+            ("/format/pdf", "application/pdf", b"%PDF-")):
+        r = check_answer(shoot(s, words, html=TALL), 200, kind)
+        check(r.body.startswith(start), "%s begins with %r", kind, r.body[:9])
+    large = shoot(s, "/format/jpg/q/95", html=TALL)
+    small = shoot(s, "/format/jpg/q/5", html=TALL)
+    check(len(small.body) < len(large.body), "q changes nothing")
+
+
+def test_screenshot_dark_nobg_js_css(s):
+    html = "<style>@media (prefers-color-scheme:dark){body{background:#123456}"\
+        "}</style><p>x"
+    check_eq(colour(shoot(s, SMALL + "/dark/1", html=html)),
+             (0x12, 0x34, 0x56))
+    check_eq(colour(shoot(s, SMALL, html=html)), (255, 255, 255))
+    check_eq(colour(shoot(s, SMALL + "/nobg/1", html=html)), (0, 0, 0, 0))
+    r = shoot(s, SMALL + "/css/" + b64("body{background:#010203}"), html=html)
+    check_eq(colour(r), (1, 2, 3))
+    r = shoot(s, SMALL + "/js/" + b64("document.body.style.background='#040506'"),
+              html=html)
+    check_eq(colour(r), (4, 5, 6))
+    check_error(shoot(s, "/js/" + b64("throw new Error('ouch')"), html=html),
+                400, "js", "ouch")
+
+
+def test_screenshot_headers_cookies_ua(s):
+    seen = {}
+
+    def page(h):
+        seen.update({k.lower(): v for k, v in h.headers.items()})
+        body = b"<p>ok"
+        h.send_response(200)
+        h.send_header("Content-Type", "text/html")
+        h.send_header("Content-Length", str(len(body)))
+        h.end_headers()
+        h.wfile.write(body)
+
+    with Site({"/": page}) as site:
+        words = "/headers/%s/cookies/%s/ua/%s" % (
+            b64(json.dumps({"X-One": "1"})),
+            b64(json.dumps([{"name": "c", "value": "42"}])), b64("Agent 7"))
+        check_answer(shoot(s, words, url=site.url()), 200, "image/png")
+        check_eq((seen.get("x-one"), seen.get("cookie"),
+                  seen.get("user-agent")), ("1", "c=42", "Agent 7"))
+        # Nothing of it reaches the next job.
+        seen.clear()
+        check_answer(shoot(s, url=site.url()), 200)
+        check("x-one" not in seen and "cookie" not in seen, "%r", seen)
+
+
+def test_screenshot_waits(s):
+    later = "<body style='background:#f00'><script>setTimeout(()=>{" \
+        "document.body.style.background='#0f0';document.body.innerHTML=" \
+        "'<p id=here>x'},400)</script>"
+    r = shoot(s, SMALL + "/wait/selector:" + b64("#here"), html=later)
+    check_eq(colour(r), (0, 255, 0))
+    r = shoot(s, SMALL + "/wait/900", html=later)
+    check_eq(colour(r), (0, 255, 0))
+    check_answer(shoot(s, "/wait/idle", html=later), 200)
+    check_error(shoot(s, "/timeout/1000/wait/selector:" + b64("#never"),
+                      html=later), 504, "#never")
+
+
+def test_screenshot_words_are_checked(s):
+    for words, *say in (
+            ("/cut/1,2,3", "cut", "300,200,0,40"), ("/cut/0,2,3,4", "cut"),
+            ("/viewport/9x9", "viewport", "16x16"), ("/scale/4", "scale"),
+            ("/q/0", "q takes"), ("/q/50", "jpg and webp"),
+            ("/format/gif", "png, jpg, webp, pdf"), ("/dark/2", "dark"),
+            ("/wait/soon", "wait", "idle"), ("/selector/!!", "selector"),
+            ("/headers/" + b64("[1]"), "headers", "object"),
+            ("/headers/" + b64('{"a b":"c"}'), "headers"),
+            ("/headers/" + b64('{"a":"b\\r\\nc"}'), "headers"),
+            ("/cookies/" + b64('{"a":"b"}'), "cookies", "array"),
+            ("/status/all", "status takes any"), ("/pad/3", "selector"),
+            ("/cut/1,1,1,1/full/1", "cut and full"), ("/full", "full takes"),
+            ("/dark/1/dark/1", "twice"), ("/nonsense/1", "nonsense", "wait"),
+            ("/url/" + b64("file:///etc/passwd"), "http"),
+            ("/url/" + b64("view-source:http://127.0.0.1/"), ""),
+            ("/url/" + b64("chrome://version"), "http"),
+            ("/url/" + b64("javascript:alert(1)"), ""),
+            ("/url/" + b64("data:text/html,x"), "")):
+        check_error(shoot(s, words, html="<p>x"), 400, *say)
+
+
+def test_screenshot_pipes_into_thumbnail(s):
+    w, h, at = pixels(shoot(s, "|thumbnail/w/80",
+                            html="<body style='background:#0f0'>"))
+    check_eq((w, h, at(9, 9)), (80, 50, (0, 255, 0)))
+
+
+def test_screenshot_cjk_is_no_box(s):
+    if subprocess.run(["fc-list", ":lang=zh-cn"], capture_output=True,
+                      text=True).stdout.strip() == "":
+        skip("there is no Chinese font (fonts-wqy-microhei)")
+
+    def glyph(c):
+        html = "<meta charset=utf-8><p id=x style='font-size:60px;width:80px;" \
+            "height:80px;margin:0'>" + c
+        r = check_answer(shoot(s, "/selector/" + b64("#x"), html=html), 200)
+        return str(pictures.png_pixels(r.body))
+    box = glyph("\U000e0fff\ufdd0")
+    seen = [glyph(c) for c in "中文日本한국"]
+    check_eq(len(set(seen)), 6, "different glyphs")
+    check(box not in seen, "a character is drawn as the missing-glyph box")
+
+
+def test_screenshots_share_nothing(s):
+    with Site({"/set": "<script>document.cookie='a=1';localStorage.b='2'"
+                       "</script>",
+               "/get": "<body><script>document.body.style.background="
+                       "document.cookie||localStorage.b?'#f00':'#0f0'"
+                       "</script>"}) as site:
+        check_answer(shoot(s, url=site.url("/set")), 200)
+        check_eq(colour(shoot(s, SMALL, url=site.url("/get"))), (0, 255, 0))
+
+
+# ---- faults ------------------------------------------------------------
+
+
+def hang(h):
+    time.sleep(8)
+
+
+def half_body(h):
+    h.send_response(200)
+    h.send_header("Content-Type", "text/html")
+    h.send_header("Content-Length", "100000")
+    h.end_headers()
+    h.wfile.write(b"<body style='background:#f00'><p>half" + b" " * 2048)
+    h.wfile.flush()
+    time.sleep(8)
+
+
+def test_screenshot_of_a_server_that_never_answers(s):
+    with Site({"/": hang}) as site:
+        check_error(shoot(s, "/timeout/1000", url=site.url(), within_s=4), 504,
+                    "did not answer")
+    check_next(s)
+
+
+def test_screenshot_of_a_body_that_hangs(s):
+    with Site({"/": half_body}) as site:
+        check_error(shoot(s, "/timeout/1000", url=site.url(), within_s=5), 504,
+                    "wait/<ms>")
+        check_eq(colour(shoot(s, SMALL + "/wait/700", url=site.url(),
+                              within_s=5)), (255, 0, 0))
+    check_next(s)
+
+
+def test_screenshot_of_an_endless_script(s):
+    for when in ("for(;;);", "addEventListener('load',()=>{for(;;);})",
+                 "setTimeout(()=>{for(;;);},0)"):
+        check_eq(colour(shoot(
+            s, SMALL + "/timeout/1500", html="<body style='background:#f00'>"
+            "<p>a<script>%s</script><p>b" % when, within_s=10)), (255, 0, 0))
+    check_next(s)
+
+
+def test_screenshot_of_an_alert_storm(s):
+    r = shoot(s, SMALL + "/timeout/2000", html="<body style='background:#f00'><script>"
+              "for(let i=0;i<50;i++)alert(i);confirm('x');prompt('y')"
+              "</script>", within_s=10)
+    check_eq(colour(r), (255, 0, 0))
+    r = shoot(s, "/timeout/2000", html="<script>for(;;)alert(1)</script>",
+              within_s=12)
+    check(r.status in (200, 504), "status is %d", r.status)
+    check_next(s)
+
+
+def test_screenshot_of_a_page_too_large(s):
+    html = "<style>body{margin:0}</style><div style='height:50000px'></div>"
+    check_error(shoot(s, "/full/1", html=html), 413, "1280x50000",
+                "max_pixels")
+    html = "<style>body{margin:0}</style><div style='height:20000px'></div>"
+    check_error(shoot(s, "/full/1/format/webp", html=html), 413, "16383")
+    html = "<style>body{margin:0}</style><div style='height:29990px'></div>" \
+        "<div style='height:10px;background:#f00'></div>"
+    w, h, at = pixels(shoot(s, "/viewport/20x400/full/1", html=html))
+    check_eq((w, h, at(5, 29995)), (20, 30000, (255, 0, 0)))
+    check_next(s)
+
+
+def test_screenshot_of_what_is_no_page(s):
+    with Site({"/204": (204, {}, b""),
+               "/file": (200, {"Content-Type": "application/octet-stream",
+                               "Content-Disposition": "attachment"}, b"x" * 9),
+               "/500": (500, {}, b"<h1>broken"),
+               "/garbage": lambda h: h.wfile.write(b"garbage\r\n\r\n"),
+               }) as site:
+        check_error(shoot(s, url=site.url("/204")), 502, "204")
+        check_error(shoot(s, url=site.url("/file")), 415, "download")
+        check_error(shoot(s, url=site.url("/500")), 502, "500", "status/any")
+        check_error(shoot(s, url=site.url("/none")), 502, "404", "status/any")
+        check_answer(shoot(s, "/status/any", url=site.url("/none")), 200,
+                     "image/png")
+    check_next(s)
+
+
+def test_screenshot_of_nobody(s):
+    with socket.create_server(("127.0.0.1", 0)) as l:
+        port = l.getsockname()[1]
+    check_error(shoot(s, url="http://127.0.0.1:%d/" % port), 502,
+                "nobody answers")
+    check_error(shoot(s, url="http://no.such.name.invalid/"), 502,
+                "cannot resolve")
+    check_next(s)
+
+
+def test_screenshot_of_a_bad_certificate(s):
+    openssl = shutil.which("openssl") or skip("there is no openssl")
+    with tempfile.TemporaryDirectory() as d:
+        key, cert = d + "/key.pem", d + "/cert.pem"
+        subprocess.run([openssl, "req", "-x509", "-newkey", "rsa:2048",
+                        "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                        "-subj", "/CN=127.0.0.1"], check=True,
+                       capture_output=True)
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(cert, key)
+        with Site({"/": "<p>x"}, tls=tls) as site:
+            check_error(shoot(s, url=site.url().replace("http", "https")),
+                        502, "certificate")
+    check_next(s)
+
+
+def test_screenshot_of_endless_navigation(s):
+    def page(h):
+        n = int(h.path.partition("?")[2] or "0") + 1
+        body = ("<body style='background:#f00'><script>location='/?%d'"
+                "</script>" % n).encode()
+        h.send_response(200)
+        h.send_header("Content-Type", "text/html")
+        h.send_header("Content-Length", str(len(body)))
+        h.end_headers()
+        h.wfile.write(body)
+
+    with Site({"/": page}) as site:
+        r = shoot(s, "/timeout/3000/wait/2500", url=site.url(), within_s=8)
+        check_error(r, 502, "keeps going")
+        r = shoot(s, "/timeout/3000", url=site.url(), within_s=8)
+        check(r.status in (200, 502), "status is %d", r.status)
+    check_next(s)
+
+
+def test_screenshot_of_popups(s):
+    r = shoot(s, SMALL, html="<body style='background:#f00'><script>for(let i=0;i<99;"
+              "i++)window.open('about:blank')</script>")
+    check_eq(colour(r), (255, 0, 0))
+    check_next(s)
+
+
+@deadline(60)
+def test_screenshot_of_a_memory_bomb():
+    with own_stack(screenshot__memory_mb="400") as s:
+        check_next(s)
+        # Beyond the heap of scripts, which has a limit of its own.
+        bomb = "<script>const a=[];for(;;){const b=new Uint8Array(8<<20);" \
+            "for(let i=0;i<b.length;i+=4096)b[i]=1;a.push(b)}</script>"
+        check_error(shoot(s, html=bomb, within_s=20), 500, "memory")
+        check_next(s)
+        heap = "<script>const a=[];for(;;)a.push({x:Math.random()+''})" \
+            "</script>"
+        r = shoot(s, html=heap, within_s=20)
+        check_error(r, 500, "memory")
+        check_next(s)
+
+
+def chromium_of(s, kind=None):
+    """Pids below the worker: of this --type=, None for the browser itself."""
+    found = []
+    for pid in descendants(s.worker.pid):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                words = f.read().replace(b"\0", b" ").split()
+        except OSError:
+            continue
+        if not words or not words[0].endswith(b"chromium-headless-shell"):
+            continue
+        types = [w for w in words if w.startswith(b"--type=")]
+        if (types[0][7:].decode() if types else None) == kind:
+            found.append(pid)
+    return found
+
+
+def named(s, name):
+    table = processes()
+    return [p for p in descendants(s.worker.pid, table)
+            if table[p][2].startswith(name)]
+
+
+def ours():
+    """Every process of a browser's, with its pid, below this test."""
+    table = processes()
+    return {p for p in table if table[p][2].startswith(OURS) and
+            table[p][0] != 0 and p in descendants(os.getpid(), table)}
+
+
+@deadline(60)
+def test_screenshot_survives_a_killed_renderer_and_browser():
+    def killed(kind, times):
+        r = Background(lambda: shoot(s, "/wait/2000", url=site.url()))
+        for _ in range(times):
+            wait_until(lambda: "/shown" in site.hits, 9, "the page is shown")
+            site.hits.clear()
+            for pid in chromium_of(s, kind):
+                kill_quietly(pid)
+        return r.result()
+
+    with own_stack() as s, Site({"/": "<img src=/shown>"}) as site:
+        check_next(s)
+        check_error(killed("renderer", 1), 500, "renderer")
+        check_next(s)
+        # A browser that ends is no fault of the page's, if it is once.
+        check_answer(killed(None, 1), 200, "image/png")
+        check_next(s)
+        check_error(killed(None, 2), 500, "browser")
+        check_next(s)
+
+
+@deadline(90)
+def test_nothing_is_left_whoever_is_killed():
+    for namespaces in ("yes", "no"):
+        with own_stack(screenshot__namespaces=namespaces,
+                       queue__lease="1s") as s:
+            files = set(os.listdir("/tmp")) | set(os.listdir("/dev/shm"))
+            for name in ("chromium", "ufop-jailer", "ufop-filter",
+                         "ufop-keeper"):
+                check_next(s)
+                before = ours()
+                victims = named(s, name)
+                check(victims, "there is no %s", name)
+                kill_quietly(victims[0])
+                wait_until(lambda: victims[0] not in ours(), 5,
+                           "%s is gone" % name)
+                check_next(s)
+                wait_until(lambda: not (ours() & before - set(
+                    named(s, "ufop-keeper"))), 5,
+                    "those of the old browser are gone")
+            # The child, with its process group, as at a deadline.
+            check_next(s)
+            before = ours()
+            child = [p for p in s.worker.children() if set(descendants(p)) &
+                     set(named(s, "ufop-keeper"))][0]
+            os.killpg(child, signal.SIGKILL)
+            wait_until(lambda: not ours() & before, 5, "all of it is gone")
+            check_next(s)
+            # The parent of all.
+            s.worker.kill()
+            wait_until(lambda: not ours(), 5, "no process is left")
+            left = (set(os.listdir("/tmp")) | set(os.listdir("/dev/shm"))) - \
+                files
+            left = [n for n in left if "chrom" in n.lower()]
+            check(not left, "left behind: %s", left)
+            s.add_worker()
+            wait_until(lambda: s.redis("SCARD", s.key("workers")) == 1 and
+                       s.get("/health").status == 200, 10, "a new worker")
+
+
+@deadline(60)
+def test_screenshot_recycles_the_browser():
+    with own_stack(screenshot__recycle_jobs="2") as s:
+        seen = set()
+        for _ in range(5):
+            check_next(s)
+            seen |= set(chromium_of(s))
+        check(len(seen) >= 2, "one browser did all")
+        check(len(chromium_of(s)) <= 2, "browsers pile up")
+
+
+def test_screenshot_without_a_chromium():
+    with own_stack(screenshot__chromium="/nowhere/chromium") as s:
+        check_error(shoot(s, html="<p>x"), 503, "chromium-headless-shell")
+        check_eq(s.get("/health").status, 200)
+        check("install the package" in s.worker.output(),
+              "the service does not say so at its start")
+        s.check_works()
+
+
+@deadline(60)
+def test_screenshot_in_parallel():
+    with own_stack(worker__pools="cpu=1 net=2") as s:
+        many = [Background(lambda i=i: shoot(
+            s, SMALL, html="<body style='background:rgb(%d,0,0)'>" % (i * 40),
+            within_s=40)) for i in range(6)]
+        for i, b in enumerate(many):
+            check_eq(colour(b.result(50)), (i * 40, 0, 0))
+
+
+# ---- attacks -----------------------------------------------------------
+
+
+ATTACK = """<body>
+<iframe src="%(c)s/iframe"></iframe><img src="%(c)s/img">
+<link rel=prefetch href="%(c)s/prefetch"><link rel=preconnect href="%(c)s">
+<link rel=preload as=script href="%(c)s/preload">
+<link rel=stylesheet href="%(c)s/css"><script src="%(c)s/script"></script>
+<link rel=dns-prefetch href="//localhost">
+<object data="%(c)s/object"></object><embed src="%(c)s/embed">
+<video src="%(c)s/video"></video><audio src="%(c)s/audio"></audio>
+<iframe src="/redirect"></iframe><img src="/redirect">
+<iframe src="file:///etc/passwd"></iframe>
+<iframe src="view-source:%(c)s/vs"></iframe>
+<iframe srcdoc="<meta http-equiv=refresh content='0;url=%(c)s/meta'>"></iframe>
+<form id=f method=post action="%(c)s/form" target=t></form>
+<iframe name=t></iframe>
+<script>
+const go = f => { try { const r = f(); if (r && r.catch) r.catch(() => {}) }
+                  catch (e) {} };
+go(() => fetch('/control'));
+const port = %(port)d;
+for (const h of ['127.0.0.2', '2130706434', '0x7f.2', '0177.0.0.2',
+                 '127.2', '[::1]', '[::ffff:127.0.0.2]', '[::127.0.0.2]',
+                 '[64:ff9b::7f00:2]', '[::ffff:0:127.0.0.2]', '0.0.0.0',
+                 '169.254.169.254', '127.0.0.2.nip.invalid',
+                 'ip6-localhost']) {
+  go(() => fetch('http://' + h + ':' + port + '/fetch', {mode: 'no-cors'}));
+  go(() => new WebSocket('ws://' + h + ':' + port + '/ws'));
+  go(() => new EventSource('http://' + h + ':' + port + '/es'));
+  go(() => navigator.sendBeacon('http://' + h + ':' + port + '/beacon', 'x'));
+  go(() => new WebTransport('https://' + h + ':' + port + '/wt'));
+  go(() => new Worker('http://' + h + ':' + port + '/worker'));
+  go(() => window.open('http://' + h + ':' + port + '/popup'));
+}
+go(() => { for (const s of ['stun:127.0.0.2:' + port,
+    'turn:127.0.0.2:' + port + '?transport=tcp',
+    'turn:127.0.0.2:' + port + '?transport=udp']) {
+  const p = new RTCPeerConnection({iceServers: [{urls: s, username: 'a',
+                                                 credential: 'b'}]});
+  p.createDataChannel('x');
+  p.createOffer().then(o => p.setLocalDescription(o));
+}});
+go(() => navigator.serviceWorker.register('/sw.js'));
+go(() => fetch('file:///etc/passwd').then(r => r.text()).then(
+    t => fetch('/leak')));
+go(() => document.getElementById('f').submit());
+</script>"""
+
+
+def attack(s):
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with Site(host="127.0.0.2") as canary, Site() as home:
+        udp.bind(("127.0.0.2", canary.port))
+        udp.setblocking(False)
+        six = None
+        try:
+            six = socket.create_server(("::1", canary.port),
+                                       family=socket.AF_INET6)
+            six.setblocking(False)
+        except OSError:
+            pass                    # no IPv6 here
+        base = "http://127.0.0.2:%d" % canary.port
+        home.pages.update({
+            "/": ATTACK % {"c": base, "port": canary.port},
+            "/control": "x",
+            "/redirect": (302, {"Location": base + "/redirected"}, b""),
+            "/sw.js": (200, {"Content-Type": "text/javascript"},
+                       ("fetch('%s/sw');self.addEventListener('install',()=>"
+                        "fetch('%s/sw2'))" % (base, base)).encode()),
+            "/meta": "<meta http-equiv=refresh content='0;url=%s/m'>" % base,
+            "/js": "<script>location='%s/js'</script>" % base,
+        })
+        check_answer(shoot(s, "/wait/2500", url=home.url()), 200)
+        check("/control" in home.hits, "the page's scripts have not run")
+        check("/sw.js" in home.hits, "no service worker was tried")
+        check("/redirect" in home.hits, "no redirect was tried")
+        check("/leak" not in home.hits, "a page read a file")
+        for path in ("/redirect", "/meta", "/js"):
+            r = shoot(s, "/wait/600", url=home.url(path))
+            check(r.status in (200, 502), "%s: %d", path, r.status)
+        for url in (base + "/", "http://2130706434:%d/" % canary.port,
+                    "http://[::1]:%d/" % canary.port,
+                    "http://[::ffff:127.0.0.2]:%d/" % canary.port,
+                    "http://169.254.169.254/latest/meta-data/"):
+            check_error(shoot(s, url=url), 502, "refused to connect")
+        check_eq(canary.hits, [], "requests that the canary has seen")
+        check_eq(canary.contacts, 0, "connections that the canary has seen")
+        try:
+            check(False, "WebRTC reached the canary: %r", udp.recv(99))
+        except BlockingIOError:
+            pass
+        if six is not None:
+            try:
+                six.accept()
+                check(False, "the canary on ::1 was reached")
+            except BlockingIOError:
+                pass
+            six.close()
+    udp.close()
+
+
+@deadline(60)
+def test_attacks_from_inside_namespaces():
+    with own_stack() as s:
+        attack(s)
+        check("weaker" not in s.worker.output(), "there are no namespaces")
+
+
+@deadline(60)
+def test_attacks_with_the_filter_alone():
+    with own_stack(screenshot__namespaces="no") as s:
+        attack(s)
+
+
+def test_browser_sees_no_file_and_no_process_of_the_host():
+    with own_stack() as s:
+        check_next(s)
+        pid = chromium_of(s)[0]
+        root = "/proc/%d/root" % pid
+        if os.geteuid() != 0:
+            skip("only root may look into another's root")
+        names = set(os.listdir(root))
+        check(not names & {"home", "root", "var/lib", "work", "srv"},
+              "the browser sees %s", sorted(names))
+        check_eq(os.path.exists(root + "/etc/passwd"), False, "/etc/passwd")
+        seen = [p for p in os.listdir(root + "/proc") if p.isdigit()]
+        check(len(seen) < 20, "the browser sees %d processes", len(seen))
+        with open("/proc/%d/status" % pid) as f:
+            status = f.read()
+        check("\nCapEff:\t0000000000000000" in status, "it has capabilities")
+        check("\nNoNewPrivs:\t1" in status, "it may gain privileges")
+        check("\nUid:\t0" not in status, "it runs as root")
