@@ -54,7 +54,7 @@ LIBS_router	:= -lpcre2-8 -ldl
 LIBS_worker	:= -lcurl -lseccomp -lpthread
 LIBS_images	:= -ljpeg -ldeflate -lwebp -lwebpdemux -lwebpmux -ltiff -llcms2 -lfreetype -lharfbuzz -lexif -lm -ldl
 LIBS_debug	:=
-LIBS_screenshot	:= -ljansson -lcurl -lseccomp -lpthread -lm
+LIBS_screenshot	:= -ljansson -lcurl -lcrypto -lseccomp -lpthread -lm
 
 FRONT	:= $(BUILD)/ufop-front.so
 UFOP	:= $(BUILD)/ufop

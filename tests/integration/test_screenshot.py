@@ -5,6 +5,7 @@ pages try, and what is left when somebody is killed.
 """
 
 import base64
+import hashlib
 import http.server
 import json
 import os
@@ -28,7 +29,8 @@ SETTINGS = {
     "worker.child_user": "nobody",
     "fetch.allow": "127.0.0.1",
 }
-OURS = ("chromium", "ufop-keeper", "ufop-jailer", "ufop-filter")
+OURS = ("chromium", "ufop-keeper", "ufop-jailer", "ufop-filter",
+        "ufop-scribe")
 
 
 def need_chromium():
@@ -353,6 +355,56 @@ def test_screenshots_share_nothing(s):
                        "</script>"}) as site:
         check_answer(shoot(s, url=site.url("/set")), 200)
         check_eq(colour(shoot(s, SMALL, url=site.url("/get"))), (0, 255, 0))
+
+
+# ---- kept pictures -----------------------------------------------------
+
+
+def test_screenshot_store_keeps_pictures():
+    need_chromium()
+    with tempfile.TemporaryDirectory() as d, Site(
+            {"/": "<body style='background:#f00'>"}) as site, own_stack(
+                screenshot__dir=d + "/pictures",
+                screenshot__scribe_log=d + "/scribe.log") as s:
+        url = site.url()
+        name = hashlib.md5(url.encode()).hexdigest()
+        path = "%s/pictures/%s/%s.png" % (d, name[:2], name)
+
+        def store(words=""):
+            return s.post("q/screenshot-store" + SMALL + words, url=url)
+
+        r = check_answer(store(), 200, "application/json").json()
+        with open(path, "rb") as f:
+            first = f.read()
+        check_eq(r, {"url": url, "path": path, "bytes": len(first)})
+        check_eq(pictures.size_of(first), ("png", 100, 80))
+        # The old picture stays when the new one fails.
+        site.pages["/"] = (500, {}, b"broken")
+        check_error(store(), 502, "500")
+        with open(path, "rb") as f:
+            check(f.read() == first, "the old picture is gone")
+        site.pages["/"] = "<body style='background:#0f0'>"
+        r = s.post("q/screenshot-store/cut/30,20,0,0/url/" + b64(url))
+        check_eq(check_answer(r).json()["path"], path)
+        with open(path, "rb") as f:
+            check_eq(pictures.size_of(f.read()), ("png", 30, 20))
+        check_eq(os.listdir(os.path.dirname(path)), [name + ".png"])
+        with open(d + "/scribe.log") as f:
+            lines = [line.rstrip("\n").split("\x01") for line in f]
+        check_eq([(n[1:3], n[4:]) for n in lines],
+                 [([socket.gethostname(), "screenshot"], ["0", url])] * 3)
+        check(abs(int(lines[0][0]) - time.time()) < 60 and
+              0 < float(lines[0][3]) < 20, "time and runtime: %r", lines[0])
+        check_error(shoot_store(s, html="<p>x"), 400, "url")
+
+
+def shoot_store(s, html):
+    return s.post("q/screenshot-store", html.encode())
+
+
+def test_screenshot_store_needs_a_directory():
+    with own_stack() as s:
+        check_error(shoot_store(s, html="<p>x"), 503, "screenshot.dir")
 
 
 # ---- faults ------------------------------------------------------------

@@ -22,6 +22,7 @@
 static struct {
 	struct browser		 browser;
 	struct egress_policy	 policy;
+	struct store		 store;
 	struct arena		 arena;		/* of one job */
 	char			 absent[256];	/* why there is no browser */
 } self;
@@ -59,6 +60,7 @@ setup(char *why, size_t why_size)
 		.heap_mb = number_setting("heap_mb"),
 		.memory_max = (int64_t)number_setting("memory_mb") << 20,
 	};
+	const char		*dir = ufop_setup_setting("dir");
 	struct ufop_err		 err;
 
 	/* Its tasks are of the pool net: no other child needs a keeper. */
@@ -78,6 +80,8 @@ setup(char *why, size_t why_size)
 	    (int64_t)number_setting("recycle_memory_mb") << 20;
 	if (egress_policy_init(&self.policy, conf.allow, conf.deny,
 	    &err) == -1 ||
+	    (*dir != '\0' && store_start(&self.store, dir,
+	    ufop_setup_setting("scribe_log"), &err) == -1) ||
 	    keeper_start(&self.browser.keeper, &conf, &err) == -1) {
 		snprintf(why, why_size, "%s", err.msg);
 		return (-1);
@@ -92,6 +96,7 @@ teardown(void)
 		return;
 	browser_drop(&self.browser);
 	keeper_end(&self.browser.keeper);
+	store_end(&self.store);
 	egress_policy_release(&self.policy);
 	arena_release(&self.arena);
 }
@@ -107,7 +112,8 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 
 	memset(shot, 0, sizeof(*shot));
 	shot->options = o;
-	shot->deadline_us = clock_mono_us() + left * 1000;
+	shot->started_us = clock_mono_us();
+	shot->deadline_us = shot->started_us + left * 1000;
 	page = o->timeout_ms > 0 ? o->timeout_ms :
 	    ufop_setting_int(job, "page_timeout");
 	if (page > left - CAPTURE_MS)
@@ -119,6 +125,7 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 		    err) == -1)
 			return (-1);
 		shot->url = url->url;
+		shot->source = text;
 		return (0);
 	}
 	if (job->len == 0)
@@ -134,33 +141,61 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 	return (0);
 }
 
+/* With a store, the picture goes there. */
 static int
-screenshot(struct ufop_job *job, struct ufop_reply *reply)
+take(struct ufop_job *job, struct ufop_reply *reply, struct store *store)
 {
 	const char		*words = strchr(job->cmd + 1, '/');
 	struct egress_url	 url = { 0 };
 	struct options		 o;
-	struct shot		 shot;
+	struct shot		 shot = { .source = NULL };
 	struct ufop_err		 err;
-	int			 rc;
+	int64_t			 start = clock_mono_us();
+	int			 rc = -1;
 
-	if (self.absent[0] != '\0')
-		return (ufop_fail(reply, 503, "%s", self.absent));
 	if (options_parse(&o, &self.arena, str_from(words != NULL ? words + 1 :
 	    ""), &err) == -1)
 		rc = ufop_fail_err(reply, &err);
 	else {
 		if (shot_init(&shot, &o, job, &url, &err) == -1)
 			rc = ufop_fail_err(reply, &err);
+		else if (store != NULL && shot.source == NULL)
+			rc = ufop_fail(reply, 400, "screenshot-store names a "
+			    "picture by its page's url; give one as url= or "
+			    "as url/<b64> in the cmd");
 		else {
+			shot.store = store;
 			rc = shot_take(&self.browser, &shot, job, reply);
 			browser_done(&self.browser);
 		}
+		if (rc != 0 && store != NULL)
+			store_failed(store, str_from(o.url != NULL ? o.url :
+			    job->url != NULL ? job->url : ""),
+			    clock_mono_us() - start);
 		egress_url_release(&url);
 		options_release(&o);
 	}
 	arena_clear(&self.arena);
 	return (rc);
+}
+
+static int
+screenshot(struct ufop_job *job, struct ufop_reply *reply)
+{
+	if (self.absent[0] != '\0')
+		return (ufop_fail(reply, 503, "%s", self.absent));
+	return (take(job, reply, NULL));
+}
+
+static int
+screenshot_store(struct ufop_job *job, struct ufop_reply *reply)
+{
+	if (self.absent[0] != '\0')
+		return (ufop_fail(reply, 503, "%s", self.absent));
+	if (self.store.pid == 0)
+		return (ufop_fail(reply, 503, "no directory is set to keep "
+		    "pictures in (setting screenshot.dir)"));
+	return (take(job, reply, &self.store));
 }
 
 static const struct ufop_task tasks[] = {
@@ -171,6 +206,12 @@ static const struct ufop_task tasks[] = {
 		.summary = "A picture of a web page: "
 		    "/screenshot/viewport/1280x800/full/1[/cut/w,h,x,y]"
 		    "[/format/png|jpg|webp|pdf]",
+	}, {
+		.name = "store", .run = screenshot_store, .pool = "net",
+		.route = "^/screenshot-store(?:/|$)",
+		.flags = UFOP_TASK_TAKES_URL | UFOP_TASK_NO_SOURCE,
+		.summary = "The same, kept in screenshot.dir as "
+		    "<md5 of the url>.png; answers {\"url\",\"path\",\"bytes\"}.",
 	},
 	{ 0 }
 };
@@ -205,6 +246,13 @@ static const struct ufop_setting_def settings[] = {
 	{ "page_timeout", UFOP_SETTING_TIME, "15s", 100, 3600000,
 	    "How long a page may take to load, unless timeout/<ms> says "
 	    "otherwise." },
+	{ "dir", UFOP_SETTING_STRING, "", 0, 0,
+	    "Where POST /screenshot keeps its pictures, as <first two of "
+	    "md5(url)>/<md5(url)>.png.  Empty: nowhere." },
+	{ "scribe_log", UFOP_SETTING_STRING, "", 0, 0,
+	    "A file that gets one line for each of these pictures: time, "
+	    "host, screenshot, seconds, 0, url, with a byte 0x01 between.  "
+	    "Empty: none." },
 	{ 0 }
 };
 

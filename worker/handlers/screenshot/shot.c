@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One page, one picture; see shot.h. */
+#include <sys/mman.h>
+
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -790,13 +793,65 @@ capture_params(const struct options *o, const struct area *a)
 	return (params);
 }
 
+/* The picture is the reply. */
+static int
+deliver_reply(struct page *p)
+{
+	unsigned char	*room;
+	int64_t		 len;
+
+	room = ufop_reply_room(p->reply, p->data.len / 4 * 3);
+	if (room == NULL)
+		return (-1);
+	len = cdp_b64(room, p->data);
+	if (len == -1)
+		return (ufop_fail(p->reply, 500, "the browser's picture "
+		    "cannot be decoded"));
+	return (ufop_reply_done(p->reply, (size_t)len,
+	    options_format_type(p->o->format)));
+}
+
+/* The picture goes into the store, the reply says where. */
+static int
+deliver_store(struct page *p)
+{
+	const struct shot	*s = p->shot;
+	size_t			 room = p->data.len / 4 * 3;
+	struct ufop_err		 err;
+	char			 path[PATH_MAX];
+	unsigned char		*map;
+	int64_t			 len;
+	int			 fd, rc;
+
+	fd = memfd_create("picture", MFD_CLOEXEC);
+	if (fd == -1 || ftruncate(fd, (off_t)room) == -1 ||
+	    (map = mmap(NULL, room, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+	    0)) == MAP_FAILED) {
+		if (fd != -1)
+			close(fd);
+		return (ufop_fail(p->reply, 500, "no memory for the picture"));
+	}
+	len = cdp_b64(map, p->data);
+	munmap(map, room);
+	if (len == -1)
+		rc = err_set(&err, UFOP_FAILED, "the browser's picture cannot "
+		    "be decoded");
+	else
+		rc = store_put(s->store, str_from(s->source),
+		    options_format_name(p->o->format), fd, (size_t)len,
+		    clock_mono_us() - s->started_us, path, sizeof(path), &err);
+	close(fd);
+	if (rc == -1)
+		return (ufop_fail_err(p->reply, &err));
+	return (ufop_reply_json(p->reply, json_pack("{s:s, s:s, s:I}", "url",
+	    s->source, "path", path, "bytes", (json_int_t)len)));
+}
+
 static int
 capture(struct page *p)
 {
 	struct area	 a = { 0 };
-	unsigned char	*room;
 	enum outcome	 rc;
-	int64_t		 len;
 
 	if (p->o->format != SHOT_PDF && area_find(p, &a) == -1)
 		return (-1);
@@ -813,15 +868,7 @@ capture(struct page *p)
 	if (p->data.len == 0)
 		return (ufop_fail(p->reply, 500, "the browser made an empty "
 		    "picture"));
-	room = ufop_reply_room(p->reply, p->data.len / 4 * 3);
-	if (room == NULL)
-		return (-1);
-	len = cdp_b64(room, p->data);
-	if (len == -1)
-		return (ufop_fail(p->reply, 500, "the browser's picture "
-		    "cannot be decoded"));
-	return (ufop_reply_done(p->reply, (size_t)len,
-	    options_format_type(p->o->format)));
+	return (p->shot->store != NULL ? deliver_store(p) : deliver_reply(p));
 }
 
 static int

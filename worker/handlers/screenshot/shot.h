@@ -7,6 +7,7 @@
 
 #include "browser.h"
 #include "options.h"
+#include "store.h"
 
 struct shot {
 	const struct options	*options;
@@ -17,6 +18,10 @@ struct shot {
 	int			 page_ms;	/* for the page to load */
 	int64_t			 deadline_us;	/* for all of it */
 	int64_t			 max_pixels;	/* of the picture */
+	/* Keep the picture here and answer {"url", "path", "bytes"}; or NULL. */
+	struct store		*store;
+	const char		*source;	/* the url as it was given */
+	int64_t			 started_us;
 };
 
 /*

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pictures kept in a directory: <dir>/<first two of md5>/<md5>.png, md5 being
+ * that of the page's url as it was given.  A picture appears whole or not at
+ * all; one that fails leaves the old one.
+ *
+ * A child may write nowhere but in its scratch directory, so a process that was
+ * forked before its sandbox closed does it, with the rights of the worker.  It
+ * takes a name of hex digits and a descriptor to copy from, nothing else.
+ */
+#ifndef SCREENSHOT_STORE_H
+#define SCREENSHOT_STORE_H
+
+#include <sys/types.h>
+
+#include "str.h"
+
+#define STORE_SOURCE_MAX	2048	/* bytes of a url that are logged */
+
+struct store {
+	pid_t	 pid;		/* 0: no directory is set */
+	int	 sock;
+};
+
+/*
+ * dir is made if it is not there; scribe_log may be "".  Returns 0, or -1 with
+ * err (UFOP_CONFIG) when dir cannot be written to.
+ */
+int	 store_start(struct store *, const char *dir, const char *scribe_log,
+	    struct ufop_err *);
+void	 store_end(struct store *);
+
+/*
+ * Keep the len bytes of fd, a file; ext is "png".  Writes the scribe line too.
+ * Returns 0 with the picture's path in path; or -1 with err (UFOP_FAILED).
+ */
+int	 store_put(struct store *, struct str url, const char *ext, int fd,
+	    size_t len, int64_t runtime_us, char *path, size_t path_size,
+	    struct ufop_err *);
+
+/* The scribe line of a picture that did not come about. */
+void	 store_failed(struct store *, struct str url, int64_t runtime_us);
+
+/*
+ * One scribe line: time, host, "screenshot", runtime in seconds, "0" and source
+ * with a byte 0x01 between and a newline behind.
+ */
+void	 store_scribe(struct buf *, int64_t time_s, const char *host,
+	    int64_t runtime_us, struct str source);
+
+#endif
