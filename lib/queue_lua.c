@@ -23,16 +23,20 @@ const char *const queue_lua[QUEUE_SCRIPTS] = {
  * go to one or two fronts.  An empty frame: nobody waits for the reply.
  */
 [QUEUE_SETTLE] =
-"local out,last={},false\n"
+"local call,run,out,list,n,key=redis.call,KEYS[1],{},{},0,KEYS[2]\n"
 "for i=2,#KEYS do\n"
-" local k,f=KEYS[i],ARGV[2*i-1]\n"
-" local n=redis.call('LREM',KEYS[1],1,ARGV[2*i-2])\n"
-" if n==1 and f~='' then\n"
-"  redis.call('RPUSH',k,f)\n"
-"  if k~=last then redis.call('PEXPIRE',k,ARGV[1]) last=k end\n"
+" local gone,f=call('LREM',run,'1',ARGV[2*i-2]),ARGV[2*i-1]\n"
+" out[i-1]=gone\n"
+" if gone==1 and f~='' then\n"
+"  if KEYS[i]~=key then\n"
+"   if n>0 then call('RPUSH',key,unpack(list,1,n)) call('PEXPIRE',key,ARGV[1]) end\n"
+"   key,n=KEYS[i],0\n"
+"  end\n"
+"  n=n+1\n"
+"  list[n]=f\n"
 " end\n"
-" out[i-1]=n\n"
 "end\n"
+"if n>0 then call('RPUSH',key,unpack(list,1,n)) call('PEXPIRE',key,ARGV[1]) end\n"
 "return out",
 
 /* due 0: to the queue, its head when front is 1. */

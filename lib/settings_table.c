@@ -257,7 +257,7 @@ const struct settings_row settings_table[] = {
 	{ "queue", TIME("lease", "15s", SEC, 10 * MIN,
 	    "A worker that has not been heard of for so long is taken for "
 	    "dead, and another takes its jobs over."), NULL, NULL, false },
-	{ "queue", SIZE("inline_max", "64k", 0, 64 * KB,
+	{ "queue", SIZE("inline_max", "16k", 0, 64 * KB,
 	    "A body up to this size travels inside its job; a larger one "
 	    "through the spool."), NULL, NULL, false },
 	{ "queue", TIME("retry_backoff", "500ms", 1, HOUR,
@@ -304,7 +304,7 @@ const struct settings_row settings_table[] = {
 	    "programs and from files.  Only to be switched off for debugging: "
 	    "decoders of pictures have bugs that strangers know."),
 	    NULL, NULL, false },
-	{ "worker", INT("prefetch", "8", 0, 1024,
+	{ "worker", INT("prefetch", "31", 0, 1024,
 	    "Jobs that a worker takes ahead of its idle children, for tasks "
 	    "known to be short.  0: none."), NULL, NULL, false },
 	{ "worker", TIME("drain", "30s", 0, HOUR,

@@ -23,7 +23,6 @@
 #define OWN_PREFIX	"w-"	/* of a worker's directory in the spool */
 #define SWEEP_MS	60000
 #define LIST_AGAIN_MS	1000	/* a stranger in the run list is looked at again */
-#define NEIGHBOURS_MAX	32	/* dead workers noticed in one beat */
 
 static void
 on_ignored(redisAsyncContext *ac, void *r, void *arg)
@@ -49,18 +48,6 @@ beat_open(struct parent *p, struct ufop_err *err)
 	if (p->lock_fd == -1 || flock(p->lock_fd, LOCK_EX | LOCK_NB) == -1)
 		return (err_sys(err, "cannot lock %s", p->own_dir));
 	return (0);
-}
-
-void
-beat_close(struct parent *p)
-{
-	if (p->own_dir != NULL)
-		tree_remove(p->own_dir);
-	free(p->own_dir);
-	p->own_dir = NULL;
-	if (p->lock_fd != -1)
-		close(p->lock_fd);
-	p->lock_fd = -1;
 }
 
 /*
@@ -103,37 +90,101 @@ on_takeover(redisAsyncContext *ac, void *r, void *arg)
 		    reply->element[i]->str, reply->element[0]->integer);
 }
 
+/* known: neighbours that are dead though their heartbeat may still stand. */
 static void
-takeover(struct parent *p)
+takeover(struct parent *p, const char *known)
 {
-	char		 names[NEIGHBOURS_MAX][REQID_LEN + 1];
-	const char	*v[NEIGHBOURS_MAX + 2];
-	size_t		 len[NEIGHBOURS_MAX + 2];
+	const char	*v[3] = { p->workers_key, p->prefix, known };
+	size_t		 len[3];
+	int		 i, n = known == NULL ? 2 : 3;
+
+	for (i = 0; i < n; i++)
+		len[i] = strlen(v[i]);
+	(void)queue_script(&p->cmd, QUEUE_TAKEOVER, on_takeover, p, 1, n, v,
+	    len);
+}
+
+struct neighbour {
+	struct parent	*parent;
+	char		 id[REQID_LEN + 1];
+};
+
+/*
+ * A dead neighbour's heartbeat names its connections.  Redis may not have
+ * noticed yet that they are closed, and would go on moving jobs to it: they
+ * are ended first, then its jobs are taken over, in this order on one
+ * connection.
+ */
+static void
+on_neighbour(redisAsyncContext *ac, void *r, void *arg)
+{
+	struct neighbour	*nb = arg;
+	redisReply		*reply = r;
+	json_t			*beat, *clients, *id;
+	size_t			 i;
+
+	(void)ac;
+	if (reply != NULL && reply->type == REDIS_REPLY_STRING) {
+		beat = json_loadb(reply->str, reply->len, 0, NULL);
+		clients = json_object_get(beat, "clients");
+		json_array_foreach(clients, i, id)
+			(void)queue_cmdf(&nb->parent->cmd, on_ignored, NULL,
+			    "CLIENT KILL ID %lld",
+			    (long long)json_integer_value(id));
+		json_decref(beat);
+	}
+	if (reply != NULL)
+		takeover(nb->parent, nb->id);
+	free(nb);
+}
+
+/* found() is called with the id of each neighbour that has died. */
+static void
+neighbours(struct parent *p, void (*found)(struct parent *, const char *id))
+{
 	struct dirent	*de;
 	const char	*id;
 	DIR		*dir;
-	int		 i, n = 0;
 
-	if ((dir = opendir(p->spool.path)) != NULL) {
-		while (n < NEIGHBOURS_MAX && (de = readdir(dir)) != NULL) {
-			id = de->d_name + sizeof(OWN_PREFIX) - 1;
-			if (strncmp(de->d_name, OWN_PREFIX,
-			    sizeof(OWN_PREFIX) - 1) != 0 ||
-			    strlen(id) != REQID_LEN || strcmp(id, p->id) == 0)
-				continue;
-			if (neighbour_dead(p, de->d_name))
-				memcpy(names[n++], id, REQID_LEN + 1);
-		}
-		closedir(dir);
+	if ((dir = opendir(p->spool.path)) == NULL)
+		return;
+	while ((de = readdir(dir)) != NULL) {
+		id = de->d_name + sizeof(OWN_PREFIX) - 1;
+		if (strncmp(de->d_name, OWN_PREFIX,
+		    sizeof(OWN_PREFIX) - 1) == 0 &&
+		    strlen(id) == REQID_LEN && strcmp(id, p->id) != 0 &&
+		    neighbour_dead(p, de->d_name) && found != NULL)
+			found(p, id);
 	}
-	v[0] = p->workers_key;
-	v[1] = p->prefix;
-	for (i = 0; i < n; i++)
-		v[2 + i] = names[i];
-	for (i = 0; i < n + 2; i++)
-		len[i] = strlen(v[i]);
-	(void)queue_script(&p->cmd, QUEUE_TAKEOVER, on_takeover, p, 1, n + 2,
-	    v, len);
+	closedir(dir);
+}
+
+static void
+on_dead_neighbour(struct parent *p, const char *id)
+{
+	struct neighbour	*nb = xcalloc(1, sizeof(*nb));
+	char			 key[QUEUE_KEY_MAX];
+
+	nb->parent = p;
+	memcpy(nb->id, id, REQID_LEN);
+	queue_key(key, p->tag, "worker", id);
+	if (queue_cmdf(&p->cmd, on_neighbour, nb, "GET %s", key) == -1)
+		free(nb);
+}
+
+void
+beat_close(struct parent *p)
+{
+	/* The last one out leaves nothing of those that were killed. */
+	if (p->own_dir != NULL) {
+		neighbours(p, NULL);
+		tree_remove(p->own_dir);
+	}
+	free(p->own_dir);
+	p->own_dir = NULL;
+	if (p->lock_fd != -1)
+		close(p->lock_fd);
+	p->lock_fd = -1;
 }
 
 /* ---- comparing with Redis --------------------------------------------- */
@@ -306,7 +357,7 @@ beat_errors(struct parent *p)
 static char *
 beat_json(struct parent *p)
 {
-	json_t	*o, *services = json_array();
+	json_t	*o, *services = json_array(), *clients = json_array();
 	char	 host[256] = "", spool[20], *text;
 	int	 i;
 
@@ -316,11 +367,16 @@ beat_json(struct parent *p)
 	for (i = 0; i < p->services->nservices; i++)
 		json_array_append_new(services,
 		    json_string(p->services->services[i]->name));
-	o = json_pack("{s:i,s:s,s:s,s:i,s:I,s:s,s:o,s:o,s:o,s:s,s:o}",
+	for (i = 0; i < p->npools; i++) {
+		p->pools[i].beat_id = p->pools[i].take_id;
+		json_array_append_new(clients,
+		    json_integer(p->pools[i].beat_id));
+	}
+	o = json_pack("{s:i,s:s,s:s,s:i,s:I,s:s,s:o,s:o,s:o,s:o,s:s,s:o}",
 	    "v", 1, "version", UFOP_VERSION, "host", host, "pid",
 	    (int)getpid(), "started", (json_int_t)p->started_s, "spool",
-	    spool, "pools", beat_pools(p), "services", services, "tasks",
-	    beat_tasks(p), "sandbox", p->sandbox, "errors", beat_errors(p));
+	    spool, "clients", clients, "pools", beat_pools(p), "services",
+	    services, "tasks", beat_tasks(p), "sandbox", p->sandbox, "errors", beat_errors(p));
 	text = o == NULL ? NULL : json_dumps(o, JSON_COMPACT);
 	json_decref(o);
 	return (text == NULL ? xstrdup("{}") : text);
@@ -332,6 +388,7 @@ on_beat(redisAsyncContext *ac, void *r, void *arg)
 	struct parent	*p = arg;
 	redisReply	*reply = r;
 	int64_t		 now = clock_mono_ms();
+	int		 i;
 	bool		 late = p->beaten && now - p->last_beat_ms > p->lease_ms;
 
 	(void)ac;
@@ -349,6 +406,8 @@ on_beat(redisAsyncContext *ac, void *r, void *arg)
 	/* Taken for dead meanwhile: what we hold may be another's by now. */
 	if (p->beaten && (reply->element[0]->integer == 1 || late))
 		list_ask(p);
+	for (i = 0; i < p->npools; i++)
+		p->pools[i].told_id = p->pools[i].beat_id;
 	p->last_beat_ms = now;
 	p->beaten = true;
 }
@@ -453,11 +512,12 @@ beat_tick(struct parent *p)
 		queue_conn_reset(&p->cmd, "no answer for a lease");
 		return;
 	}
-	p->next_beat_ms = now + p->lease_ms / 3;
 	if (p->beat_asked)
 		return;
+	p->next_beat_ms = now + p->lease_ms / 3;
 	beat(p);
-	takeover(p);
+	neighbours(p, on_dead_neighbour);
+	takeover(p, NULL);
 	promote(p);
 	list_ask(p);
 	for (i = 0; i < p->npools; i++)
@@ -476,6 +536,12 @@ on_bye(redisAsyncContext *ac, void *r, void *arg)
 	    reply->integer > 0)
 		log_warn("worker.bye left=%lld msg=\"jobs are left for others "
 		    "to take over\"", reply->integer);
+}
+
+bool
+beat_lives(const struct parent *p)
+{
+	return (p->beaten && clock_mono_ms() - p->last_beat_ms < p->lease_ms);
 }
 
 void

@@ -137,6 +137,7 @@ job_taken(struct pool *pool, const char *entry, size_t len)
 	j->body_fd = j->out_fd = -1;
 	j->task = -1;
 	j->taken_us = clock_mono_us();
+	j->deadline_ms = j->taken_us / 1000;	/* until it can be read */
 	j->state = WJOB_MOVING;		/* not in any list yet */
 	buf_init(&j->frame, RING_REP_MAX);
 	TAILQ_INSERT_TAIL(&p->all, j, all);

@@ -90,7 +90,10 @@ struct pool {
 	struct child_conf	 conf;
 	struct queue_conn	 take;		/* blocks in BLMOVE */
 	long long		 take_id;	/* Redis' id of that connection */
+	long long		 beat_id;	/* ... as the latest beat named it */
+	long long		 told_id;	/* ... and Redis has confirmed */
 	bool			 waiting;	/* BLMOVE is outstanding */
+	char			 take_s[16];	/* its timeout, seconds */
 	bool			 redis_full;	/* BLMOVE is refused: TAKE alone */
 	int64_t			 full_ms;	/* when it was refused last */
 	int64_t			 asked_ms;	/* when either was sent last */
@@ -113,6 +116,7 @@ struct pool {
 	int			 nrunning;
 	int64_t			 run_us;	/* smoothed time of a job */
 	bool			 ok;		/* health checks */
+	bool			 cannot_start;	/* why says so, till one does */
 	char			 why[512];
 	uint64_t		 done, failed, died;
 };
@@ -270,6 +274,8 @@ void	 beat_close(struct parent *);
 /* The command connection is up (again). */
 void	 beat_connected(struct parent *);
 void	 beat_tick(struct parent *);
+/* Redis lists us as alive, as far as we know: jobs may be taken. */
+bool	 beat_lives(const struct parent *);
 void	 beat_bye(struct parent *);
 void	 beat_error(struct parent *, const struct wjob *, int status,
 	    const char *msg);

@@ -13,7 +13,7 @@
 #include "log.h"
 #include "parent.h"
 
-#define TAKE_TIMEOUT_S	"5"	/* of BLMOVE, after which it is sent again */
+#define TAKE_TIMEOUT_MS	5000	/* of BLMOVE, after which it is sent again */
 #define SILENCE_MS	20000	/* Redis owes an answer and gives none */
 #define FULL_MS		50	/* between two TAKEs while Redis is full */
 #define FULL_RETRY_MS	1000	/* then BLMOVE is tried again */
@@ -141,7 +141,8 @@ pool_want(struct pool *pool)
 	int	 n;
 
 	if (pool->parent->stopping || !pool->take.ready || pool->waiting ||
-	    pool->taking > 0)
+	    pool->taking > 0 || !beat_lives(pool->parent) ||
+	    pool->told_id != pool->take_id || pool->take_id == 0)
 		return;
 	n = pool_limit(pool) - pool->npending - pool->nrunning;
 	if (n <= 0)
@@ -167,8 +168,8 @@ pool_want(struct pool *pool)
 		return;
 	pool->asked_ms = clock_mono_ms();
 	pool->waiting = queue_cmdf(&pool->take, on_wait, pool,
-	    "BLMOVE %s %s LEFT RIGHT " TAKE_TIMEOUT_S, pool->q_key,
-	    pool->parent->run_key) == 0;
+	    "BLMOVE %s %s LEFT RIGHT %s", pool->q_key, pool->parent->run_key,
+	    pool->take_s) == 0;
 }
 
 static void
@@ -205,6 +206,8 @@ on_client_id(redisAsyncContext *ac, void *r, void *arg)
 	(void)ac;
 	if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
 		pool->take_id = reply->integer;
+	/* Nothing is taken before a heartbeat has named it: on_neighbour(). */
+	pool->parent->next_beat_ms = 0;
 }
 
 static void
@@ -214,8 +217,8 @@ on_ready(struct queue_conn *qc)
 
 	pool->waiting = false;
 	pool->taking = 0;
+	pool->take_id = 0;
 	(void)queue_cmdf(qc, on_client_id, pool, "CLIENT ID");
-	pool_want(pool);
 }
 
 static int
@@ -355,7 +358,8 @@ on_bell(struct loop_fd *lfd, uint32_t events)
 	if (!was && pc->child.ready) {
 		pc->pool->respawn_backoff_ms = 0;
 		retire_one(pc->pool);
-		if (!pc->pool->ok && pc->pool->why[0] == '!') {
+		if (pc->pool->cannot_start) {
+			pc->pool->cannot_start = false;
 			pc->pool->ok = true;
 			pc->pool->why[0] = '\0';
 		}
@@ -427,7 +431,8 @@ on_death(struct loop_fd *lfd, uint32_t events)
 	if (!was_ready && !expected) {
 		/* It could not even start: say why, and do not spin. */
 		pool->ok = false;
-		snprintf(pool->why, sizeof(pool->why), "! its children cannot "
+		pool->cannot_start = true;
+		snprintf(pool->why, sizeof(pool->why), "its children cannot "
 		    "start: %.400s", last[0] != '\0' ? last : how);
 		pool->respawn_backoff_ms = pool->respawn_backoff_ms == 0 ?
 		    RESPAWN_MIN_MS : pool->respawn_backoff_ms * 2;
@@ -455,7 +460,8 @@ pool_spawn_one(struct pool *pool)
 		    log_quote(err.msg, strlen(err.msg)));
 		free(pc);
 		pool->ok = false;
-		snprintf(pool->why, sizeof(pool->why), "! %.400s", err.msg);
+		pool->cannot_start = true;
+		snprintf(pool->why, sizeof(pool->why), "%.400s", err.msg);
 		pool->respawn_ms = clock_mono_ms() + 1000;
 		return (-1);
 	}
@@ -726,6 +732,13 @@ pool_init(struct pool *pool, struct parent *p, const struct settings_pool *sp,
 	snprintf(pool->name, sizeof(pool->name), "%s", sp->name);
 	queue_key(pool->q_key, p->tag, "q", pool->name);
 	pool->slots = sp->children;
+	/*
+	 * Shorter than what is left of the lease after the latest beat, so that
+	 * Redis moves nothing to a worker that has been taken over already.
+	 */
+	snprintf(pool->take_s, sizeof(pool->take_s), "%.3f",
+	    (p->lease_ms / 3 < TAKE_TIMEOUT_MS ? p->lease_ms / 3 :
+	    TAKE_TIMEOUT_MS) / 1000.0);
 	pool->ok = true;
 	pool->conf = (struct child_conf){ p->settings, p->services, &p->spool,
 	    pool->name, p->own_dir };

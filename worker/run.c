@@ -47,7 +47,7 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 	int64_t		 limit;
 
 	rs->in_source = false;
-	if (max <= JOB_INLINE_MAX)
+	if (max <= rs->run->inline_max)
 		return (rs->slot->rep + INLINE_AT);
 	limit = settings_size(rs->run->settings, "worker", "max_output");
 	if ((int64_t)max > limit) {
@@ -110,6 +110,8 @@ run_init(struct run *run, const struct settings *settings,
 	run->settings = settings;
 	run->services = services;
 	run->scratch_root = scratch_root;
+	run->inline_max = (size_t)settings_size(settings, "queue",
+	    "inline_max");
 	for (i = 0; i < RING_SLOTS; i++)
 		run->reply_fd[i] = -1;
 	arena_init(&run->arena);
@@ -274,7 +276,7 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 	slot->retry = retry;
 	slot->rep_in = RING_BODY_SLOT;
 	slot->file_len = 0;
-	if (out.ref.len > JOB_INLINE_MAX) {
+	if (out.ref.len > run->inline_max) {
 		if (r->where == REPLY_HEAP &&
 		    sink_bytes(&rs->sink, r->data, r->len, &err) == -1) {
 			ufop_fail_err(r, &err);
@@ -321,7 +323,7 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 	struct ufop_job		 job = { .priv = &priv };
 	struct ufop_reply	 in, out;
 	struct run_sink		 rs = { .run = run, .sink = { sink_room,
-		sink_bytes, JOB_INLINE_MAX },
+		sink_bytes, run->inline_max },
 		.slot = slot, .fd = &run->reply_fd[n] };
 	struct stat		 st;
 	struct ufop_err		 err;

@@ -16,6 +16,7 @@ struct run {
 	const char		*scratch_root;	/* may be NULL: no scratch */
 	const char		*setup_why[SERVICES_MAX]; /* setup() failed: why */
 	int			 reply_fd[RING_SLOTS];	/* for big replies; or -1 */
+	size_t			 inline_max;	/* longer results go to a file */
 	int			 memory_mb;	/* the limit in force, 0: none yet */
 
 	struct arena		 arena;
