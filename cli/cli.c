@@ -532,6 +532,25 @@ cli_export(struct cli *cli, struct ufop_err *err)
 	return (0);
 }
 
+int
+cli_flags(const struct cli *cli, char **out, int max, struct ufop_err *err)
+{
+	int	i, n = 0;
+
+	if (cli->napps + cli->nsets + 2 > max)
+		return (err_set(err, UFOP_USAGE, "more than %d options; put "
+		    "the settings into local.ini", max - 2));
+	if (cli->config != NULL)
+		out[n++] = xasprintf("--config=%s", cli->config);
+	for (i = 0; i < cli->napps; i++)
+		out[n++] = xasprintf("--app=%s", cli->apps[i]);
+	/* Those that --debug stands for are among them. */
+	for (i = 0; i < cli->nsets; i++)
+		out[n++] = xasprintf("--set=%s", cli->sets[i]);
+	out[n] = NULL;
+	return (n);
+}
+
 void
 cli_release(struct cli *cli)
 {

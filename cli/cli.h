@@ -70,7 +70,7 @@ struct cli {
 extern const struct cli_cmd cli_up, cli_process, cli_runserver, cli_runworker,
     cli_routes, cli_config, cli_status, cli_dead, cli_health,
     cli_createproject, cli_makeservice, cli_test, cli_dockerfile,
-    cli_doraconfig, cli_deploy;
+    cli_doraconfig, cli_deploy, cli_dev;
 
 /*
  * The next option of the sub-command's own: its code, with its value in
@@ -112,6 +112,13 @@ int	 cli_serve_all_pools(struct cli *, struct ufop_err *);
  * process: there it cannot be seen where ufop's own parts lie.
  */
 int	 cli_export(struct cli *, struct ufop_err *);
+/*
+ * The options that all sub-commands share, as they were given, for another
+ * run of this command: into out, at most max of them, each to be freed, and a
+ * NULL behind.  There is no -C among them: our directory is that run's too.
+ * Returns how many, or -1 with err.
+ */
+int	 cli_flags(const struct cli *, char **out, int max, struct ufop_err *);
 void	 cli_release(struct cli *);
 
 /* The error as one line on stderr; returns the exit status for it. */

@@ -6,7 +6,7 @@
 static const struct cli_cmd *const cmds[] = {
 	&cli_up, &cli_process, &cli_runserver, &cli_runworker, &cli_routes,
 	&cli_config, &cli_status, &cli_dead, &cli_health,
-	&cli_createproject, &cli_makeservice, &cli_test, &cli_dockerfile,
+	&cli_createproject, &cli_makeservice, &cli_dev, &cli_test, &cli_dockerfile,
 	&cli_doraconfig, &cli_deploy, NULL
 };
 

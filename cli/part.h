@@ -13,7 +13,7 @@
 
 #include "err.h"
 
-#define PART_ARGV_MAX	32
+#define PART_ARGV_MAX	96
 #define PART_LINE_MAX	8192	/* a longer line is shown in pieces */
 #define PART_HELD_MAX	16384	/* bytes of output kept back, the latest */
 

@@ -7,6 +7,15 @@
  *	    |                       |  ^
  *	    '-- a part ends: stop   '--' a part ends: started again, later
  *	        and say why              each time
+ *
+ * While RUNNING for a guest (ufop dev), worker and front can be swapped:
+ *
+ *	SWAP_NONE --up_swap()--> SWAP_WORKER --the new one is ready, the old is
+ *	 ^     ^                  |             told to stop--> SWAP_FRONT
+ *	 |     '-- it ends: the --'                                  |
+ *	 |         old one goes on                                   |
+ *	 '-- the new one answers: the relay sends to it, the old  ---'
+ *	     is told to stop
  */
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -35,7 +44,9 @@
 #include "part.h"
 #include "probe.h"
 #include "redis.h"
+#include "relay.h"
 #include "reqid.h"
+#include "up.h"
 
 #define READY_MS	15000	/* all parts must answer by then */
 #define PROBE_MS	2	/* between two tries while starting */
@@ -54,14 +65,18 @@
 
 /* Started from the first to the last, stopped from the last to the first. */
 enum { REDIS, WORKER, FRONT, PARTS };
+/* Behind them in the same array: what was replaced and has not ended yet. */
+#define OLD_MAX		8
+#define SLOTS		(PARTS + OLD_MAX)
 
 enum state { STARTING, RUNNING, STOPPING };
+enum swap { SWAP_NONE, SWAP_WORKER, SWAP_FRONT };
 
 struct up {
 	struct cli	*cli;
 	enum state	 state;
 	int		 status;	/* exit status */
-	struct part	 parts[PARTS];
+	struct part	 parts[SLOTS];
 	bool		 own_redis;
 	int64_t		 began_ms;	/* CLOCK_MONOTONIC */
 	int64_t		 stop_ms;	/* first signal to stop */
@@ -81,6 +96,18 @@ struct up {
 	struct probe	 probe;
 	int64_t		 probe_ms;	/* the next one; 0: not yet */
 	int		 last_status;	/* of /health; 0: nobody answered */
+	char		 origin[300];	/* what callers are told */
+
+	/* For a guest alone. */
+	const struct up_guest *guest;	/* NULL: ufop up */
+	enum swap	 swap;
+	int64_t		 swap_ms;	/* when it began */
+	struct part	*old;		/* the one that is being replaced */
+	struct relay	 relay;
+	int		 listen_fd;	/* until the relay has it */
+	int		 nfronts;	/* each has a socket of its own */
+	char		 front_set[112]; /* "--set=front.unix=" and that */
+	char		*flags[PART_ARGV_MAX];	/* of every part; ends with NULL */
 };
 
 enum {
@@ -182,12 +209,9 @@ is_set(const struct settings *settings, const char *section, const char *name)
 	return (settings_find(settings, section, name)->is_set);
 }
 
-/*
- * The front would find out too, but only after everything has been started,
- * and it does not know what to do about it here.
- */
+/* A listening socket, or -1 with err. */
 static int
-check_port(const char *host, int port, struct ufop_err *err)
+open_port(const char *host, int port, struct ufop_err *err)
 {
 	const struct addrinfo	 hints = {
 		.ai_socktype = SOCK_STREAM,
@@ -209,7 +233,7 @@ check_port(const char *host, int port, struct ufop_err *err)
 		/* Two may bind with SO_REUSEADDR while only one can listen. */
 		rc = bind(fd, ai->ai_addr, ai->ai_addrlen);
 		if (rc == 0)
-			rc = listen(fd, 1);
+			rc = listen(fd, SOMAXCONN);
 	}
 	if (rc == -1 && errno == EADDRINUSE)
 		err_set(err, UFOP_UNAVAILABLE, "port %d is in use by another "
@@ -217,9 +241,25 @@ check_port(const char *host, int port, struct ufop_err *err)
 	else if (rc == -1)
 		err_sys(err, "cannot listen on port %d of '%s'", port, host);
 	freeaddrinfo(ai);
+	if (rc == -1 && fd != -1) {
+		close(fd);
+		fd = -1;
+	}
+	return (fd);
+}
+
+/*
+ * The front would find out too, but only after everything has been started,
+ * and it does not know what to do about it here.
+ */
+static int
+check_port(const char *host, int port, struct ufop_err *err)
+{
+	int	fd = open_port(host, port, err);
+
 	if (fd != -1)
 		close(fd);
-	return (rc == -1 ? -1 : 0);
+	return (fd == -1 ? -1 : 0);
 }
 
 /* Front and worker would go on trying; here nothing else is to come. */
@@ -255,19 +295,58 @@ plan_redis(struct up *up)
 
 /*
  * Front and worker are this command again.  They find the settings, as they
- * are here, in the environment, and are told to read no files a second time.
+ * are here, in the environment, and are told to read no files a second time;
+ * with a guest they read them anew, as this command did.
  */
 static void
 plan_self(struct up *up, int which, const char *name, bool tell_ready)
 {
 	const char	**argv = up->parts[which].argv;
+	int		  i;
 
 	*argv++ = up->cli->paths.exe;
 	*argv++ = name;
-	*argv++ = "--config=/dev/null";
+	if (up->guest == NULL)
+		*argv++ = "--config=/dev/null";
+	for (i = 0; up->flags[i] != NULL; i++)
+		*argv++ = up->flags[i];
+	if (up->guest != NULL && which == FRONT)
+		*argv++ = up->front_set;
 	if (tell_ready)
 		*argv++ = "--ready-fd=3";
 	*argv = NULL;
+}
+
+/* The next front has a socket of its own. */
+static void
+next_front(struct up *up)
+{
+	snprintf(up->front_set, sizeof(up->front_set),
+	    "--set=front.unix=%s/front-%d.sock", up->dir, ++up->nfronts);
+	snprintf(up->host, sizeof(up->host), "%s",
+	    up->front_set + strlen("--set=front.unix="));
+}
+
+static int
+plan_swaps(struct up *up, struct ufop_err *err)
+{
+	static const char	*fixed[][2] = {
+		{ "redis", "url" }, { "spool", "dir" }
+	};
+	size_t			 i;
+	int			 n;
+
+	/* Beside its flags a part's command has five words and a NULL. */
+	n = cli_flags(up->cli, up->flags, PART_ARGV_MAX - 8, err);
+	if (n == -1)
+		return (-1);
+	/* What was settled at the start stays, whatever a file says later. */
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		up->flags[n++] = xasprintf("--set=%s.%s=%s", fixed[i][0],
+		    fixed[i][1], settings_str(&up->cli->settings, fixed[i][0],
+		    fixed[i][1]));
+	next_front(up);
+	return (relay_start(&up->relay, up->listen_fd, err));
 }
 
 static int
@@ -285,14 +364,21 @@ prepare(struct up *up, struct ufop_err *err)
 		return (-1);
 
 	host = settings_str(settings, "front", "unix");
-	if (host[0] != '\0') {
+	if (host[0] != '\0' && up->guest == NULL) {
 		snprintf(up->host, sizeof(up->host), "%s", host);
+		snprintf(up->origin, sizeof(up->origin), "unix:%s", up->host);
 	} else {
 		settings_listen(settings, up->host, &up->port);
-		if (check_port(up->host, up->port, err) == -1)
+		if (up->guest != NULL)
+			up->listen_fd = open_port(up->host, up->port, err);
+		if (up->guest != NULL ? up->listen_fd == -1 :
+		    check_port(up->host, up->port, err) == -1)
 			return (-1);
 		host = probe_host(up->host);
 		memmove(up->host, host, strlen(host) + 1);
+		snprintf(up->origin, sizeof(up->origin),
+		    strchr(up->host, ':') == NULL ? "http://%s:%d" :
+		    "http://[%s]:%d", up->host, up->port);
 	}
 
 	if (!up->own_redis && check_redis(settings, err) == -1)
@@ -313,7 +399,8 @@ prepare(struct up *up, struct ufop_err *err)
 		    err) == -1)
 			return (-1);
 	}
-	if (cli_export(up->cli, err) == -1)
+	if (up->guest != NULL ? plan_swaps(up, err) == -1 :
+	    cli_export(up->cli, err) == -1)
 		return (-1);
 	for (i = 0; i < PARTS; i++)
 		up->parts[i].hold = !up->cli->debug;
@@ -332,6 +419,9 @@ stop(struct up *up)
 	/* How Redis takes its leave is of no use to anyone either. */
 	up->parts[REDIS].hold = !up->cli->debug;
 	probe_cancel(&up->probe);
+	relay_finish(&up->relay);
+	if (up->guest != NULL)
+		up->guest->stop(up->guest->arg);
 }
 
 /* culprit may be NULL; its whole output is shown. */
@@ -354,8 +444,9 @@ start_part(struct up *up, int which)
 	struct ufop_err	 err;
 	int		 ready[2] = { -1, -1 };
 
-	/* Only the first worker is waited for. */
-	if (which == WORKER && up->state == STARTING &&
+	/* Only the first worker, and one that is swapped in, is waited for. */
+	if (which == WORKER &&
+	    (up->state == STARTING || up->swap == SWAP_WORKER) &&
 	    pipe2(ready, O_CLOEXEC) == 0)
 		up->ready_fd = ready[0];
 	if (which == WORKER)
@@ -397,13 +488,21 @@ start_others(struct up *up)
 	start_part(up, FRONT);
 }
 
+static void swap_begin_front(struct up *);
+
 /* The worker has said that it is ready, or has closed its end. */
 static void
 worker_ready(struct up *up)
 {
+	char	word[16];
+	ssize_t	n = read(up->ready_fd, word, sizeof(word));
+
 	close(up->ready_fd);
 	up->ready_fd = -1;
 	up->probe_ms = clock_mono_ms();
+	/* Without a word it ends, and that is met elsewhere. */
+	if (up->swap == SWAP_WORKER && n > 0)
+		swap_begin_front(up);
 }
 
 /*
@@ -437,24 +536,20 @@ say_ready(struct up *up)
 {
 	const struct services	*services = &up->cli->services;
 	struct settings_pool	 pools[SETTINGS_POOLS_MAX];
-	char			 photo[PATH_MAX], origin[300];
+	char			 photo[PATH_MAX];
 	int			 i, n, children = 0;
 
 	n = settings_pools(&up->cli->settings, pools);
 	for (i = 0; i < n; i++)
 		children += pools[i].children;
-	if (up->host[0] == '/')
-		snprintf(origin, sizeof(origin), "unix:%s", up->host);
-	else
-		snprintf(origin, sizeof(origin), strchr(up->host, ':') == NULL ?
-		    "http://%s:%d" : "http://[%s]:%d", up->host, up->port);
-	printf("ufop is ready on %s (%d worker%s, %lld ms)\n", origin,
+	printf("ufop is ready on %s (%d worker%s, %lld ms)\n", up->origin,
 	    children, children == 1 ? "" : "s",
 	    (long long)(clock_mono_ms() - up->began_ms));
-	if (up->host[0] != '/' && find_photo(up, photo) &&
+	if (up->origin[0] == 'h' && find_photo(up, photo) &&
 	    services_find(services, STR("images.thumbnail")) != -1)
 		printf("curl --data-binary @%s -o thumbnail.jpg "
-		    "'%s/handler?cmd=ufop/thumbnail/w/320'\n", photo, origin);
+		    "'%s/handler?cmd=ufop/thumbnail/w/320'\n", photo,
+		    up->origin);
 	fflush(stdout);
 }
 
@@ -466,14 +561,23 @@ ready(struct up *up)
 	up->state = RUNNING;
 	for (i = 0; i < PARTS; i++)
 		part_unhold(&up->parts[i], PART_SHOW_WARNINGS);
+	if (up->guest != NULL)
+		relay_front(&up->relay, up->host);
 	say_ready(up);
 }
+
+static void swap_front_ready(struct up *);
 
 static void
 probed(struct up *up, int status)
 {
-	if (status == 200) {
+	if (status == 200 && up->state == STARTING) {
 		ready(up);
+		return;
+	}
+	/* A front that answers is ready; whether all is well was so before. */
+	if (status != -1 && up->swap == SWAP_FRONT) {
+		swap_front_ready(up);
 		return;
 	}
 	if (status != -1)
@@ -512,6 +616,112 @@ while_starting(struct up *up, int64_t now)
 		not_ready_in_time(up);
 }
 
+/* ---- swapping -------------------------------------------------------- */
+
+/* Move the part to a free slot among the old; there must be one. */
+static struct part *
+set_aside(struct up *up, int which)
+{
+	struct part	*part = &up->parts[which];
+	const char	*name = part->name;
+	int		 i;
+
+	for (i = PARTS; i < SLOTS; i++) {
+		if (up->parts[i].pid == 0) {
+			up->parts[i] = *part;
+			part_init(part, name);
+			return (&up->parts[i]);
+		}
+	}
+	abort();
+}
+
+static void
+swap_end(struct up *up, bool ok)
+{
+	up->swap = SWAP_NONE;
+	up->old = NULL;
+	up->guest->swapped(up->guest->arg, ok,
+	    (int)(clock_mono_ms() - up->swap_ms));
+}
+
+/* The new part ended, or takes too long: the old one goes on. */
+static void
+swap_fail(struct up *up)
+{
+	int	which = up->swap == SWAP_WORKER ? WORKER : FRONT;
+
+	part_unhold(&up->parts[which], PART_SHOW_ALL);
+	if (up->parts[which].pid != 0) {
+		part_stop(&up->parts[which], 0);
+		set_aside(up, which);
+	}
+	up->parts[which] = *up->old;
+	part_init(up->old, up->old->name);
+	/* The relay has not been told to go elsewhere. */
+	if (up->ready_fd != -1)
+		close(up->ready_fd);
+	up->ready_fd = -1;
+	probe_cancel(&up->probe);
+	swap_end(up, false);
+}
+
+static void
+swap_begin_front(struct up *up)
+{
+	part_unhold(&up->parts[WORKER], PART_SHOW_WARNINGS);
+	part_stop(up->old, up->drain_ms);
+	up->swap = SWAP_FRONT;
+	up->old = set_aside(up, FRONT);
+	next_front(up);
+	up->parts[FRONT].hold = !up->cli->debug;
+	up->probe_ms = clock_mono_ms();
+	start_part(up, FRONT);
+}
+
+static void
+swap_front_ready(struct up *up)
+{
+	relay_front(&up->relay, up->host);
+	part_stop(up->old, up->drain_ms);
+	part_unhold(&up->parts[FRONT], PART_SHOW_WARNINGS);
+	swap_end(up, true);
+}
+
+bool
+up_swap(struct up *up)
+{
+	int	i, room = 0;
+
+	for (i = PARTS; i < SLOTS; i++)
+		room += up->parts[i].pid == 0;
+	/* Two are set aside, and one more when it comes to nothing. */
+	if (up->state != RUNNING || up->swap != SWAP_NONE || room < 3 ||
+	    up->parts[WORKER].pid == 0 || up->parts[FRONT].pid == 0)
+		return (false);
+	up->swap = SWAP_WORKER;
+	up->swap_ms = clock_mono_ms();
+	up->old = set_aside(up, WORKER);
+	up->parts[WORKER].hold = !up->cli->debug;
+	start_part(up, WORKER);
+	return (true);
+}
+
+static void
+while_swapping(struct up *up, int64_t now)
+{
+	if (up->swap == SWAP_FRONT && up->probe.fd == -1 &&
+	    now >= up->probe_ms &&
+	    probe_start(&up->probe, up->host, up->port, "/health") == -1)
+		up->probe_ms = now + PROBE_MS;
+	if (now >= up->swap_ms + READY_MS) {
+		log_err("up.swap part=%s msg=\"not ready after %d s\"",
+		    up->swap == SWAP_WORKER ? "worker" : "front",
+		    READY_MS / 1000);
+		swap_fail(up);
+	}
+}
+
 /* ---- running --------------------------------------------------------- */
 
 static void
@@ -544,6 +754,20 @@ part_ended(struct up *up, struct part *part, int wstatus)
 			up->status = WEXITSTATUS(wstatus);
 		break;
 	case RUNNING:
+		/* Replaced and told to go, or about to be. */
+		if (part >= &up->parts[PARTS]) {
+			if (part == up->old)
+				log_warn("up.died part=%s how=\"%s\"",
+				    part->name, how);
+			break;
+		}
+		if (up->swap != SWAP_NONE && part == &up->parts[up->swap ==
+		    SWAP_WORKER ? WORKER : FRONT]) {
+			log_err("up.swap part=%s how=\"%s\"", part->name,
+			    how);
+			swap_fail(up);
+			break;
+		}
 		if (part->backoff_ms == 0 ||
 		    now - part->started_ms >= STEADY_MS)
 			part->backoff_ms = BACKOFF_MIN_MS;
@@ -557,6 +781,20 @@ part_ended(struct up *up, struct part *part, int wstatus)
 	case STOPPING:
 		break;
 	}
+}
+
+/* Nothing can be reached any more. */
+static void
+relay_ended(struct up *up)
+{
+	struct ufop_err	err;
+
+	up->relay.pid = 0;
+	if (up->state == STOPPING)
+		return;
+	err_set(&err, UFOP_FAILED, "the relay in front of the front ended; "
+	    "start again");
+	give_up(up, NULL, &err);
 }
 
 static void
@@ -576,13 +814,19 @@ reap(struct up *up)
 		    info.si_pid == 0)
 			return;
 		pid = info.si_pid;
-		for (i = 0; i < PARTS && up->parts[i].pid != pid; i++)
+		for (i = 0; i < SLOTS && up->parts[i].pid != pid; i++)
 			continue;
 		/* What it leaves behind would hold on to its port and jobs. */
-		if (i < PARTS)
+		if (i < SLOTS)
 			part_kill(&up->parts[i]);
-		if (waitpid(pid, &wstatus, 0) == pid && i < PARTS)
+		if (waitpid(pid, &wstatus, 0) != pid)
+			continue;
+		if (i < SLOTS)
 			part_ended(up, &up->parts[i], wstatus);
+		else if (pid == up->relay.pid)
+			relay_ended(up);
+		else if (up->guest != NULL)
+			up->guest->ended(up->guest->arg, pid, wstatus);
 	}
 }
 
@@ -595,6 +839,12 @@ while_running(struct up *up, int64_t now)
 		if (up->parts[i].due_ms != 0 && now >= up->parts[i].due_ms)
 			start_part(up, i);
 	}
+	for (i = PARTS; i < SLOTS; i++) {
+		if (up->parts[i].kill_ms != 0 && now >= up->parts[i].kill_ms)
+			part_kill(&up->parts[i]);
+	}
+	if (up->swap != SWAP_NONE)
+		while_swapping(up, now);
 }
 
 /* ---- stopping -------------------------------------------------------- */
@@ -604,8 +854,9 @@ kill_all(struct up *up)
 {
 	int	i;
 
-	for (i = 0; i < PARTS; i++)
+	for (i = 0; i < SLOTS; i++)
 		part_kill(&up->parts[i]);
+	relay_kill(&up->relay);
 }
 
 static void
@@ -634,7 +885,7 @@ while_stopping(struct up *up, int64_t now)
 	struct part	*part;
 	int		 i;
 
-	for (i = PARTS - 1; i >= 0; i--) {
+	for (i = SLOTS - 1; i >= 0; i--) {
 		part = &up->parts[i];
 		if (part->pid == 0)
 			continue;
@@ -643,7 +894,9 @@ while_stopping(struct up *up, int64_t now)
 			part_kill(part);
 		return (true);
 	}
-	return (false);
+	/* Those it led to are gone. */
+	relay_kill(&up->relay);
+	return (up->relay.pid != 0);
 }
 
 /*
@@ -681,7 +934,7 @@ end_strays(void)
 static int
 timeout_ms(const struct up *up, int64_t now)
 {
-	int64_t	next = INT64_MAX;
+	int64_t	next = INT64_MAX, due;
 	int	i;
 
 	if (up->state == STARTING) {
@@ -692,13 +945,22 @@ timeout_ms(const struct up *up, int64_t now)
 		else if (up->probe_ms != 0 && up->probe.fd == -1)
 			next = up->probe_ms;
 	}
-	for (i = 0; i < PARTS; i++) {
+	if (up->swap != SWAP_NONE)
+		next = up->swap_ms + READY_MS;
+	if (up->swap == SWAP_FRONT && up->probe.fd == -1)
+		next = up->probe_ms;
+	for (i = 0; i < SLOTS; i++) {
 		if (up->state == RUNNING && up->parts[i].due_ms != 0 &&
 		    up->parts[i].due_ms < next)
 			next = up->parts[i].due_ms;
-		if (up->state == STOPPING && up->parts[i].kill_ms > now &&
+		if (up->state != STARTING && up->parts[i].kill_ms > now &&
 		    up->parts[i].kill_ms < next)
 			next = up->parts[i].kill_ms;
+	}
+	if (up->guest != NULL && up->state == RUNNING) {
+		due = up->guest->due_ms(up->guest->arg);
+		if (due != 0 && due < next)
+			next = due;
 	}
 	if (next == INT64_MAX)
 		return (-1);
@@ -728,22 +990,26 @@ tick(struct up *up)
 static void
 watch(struct up *up)
 {
-	struct pollfd	fds[3 + PARTS];
-	int		i;
+	struct pollfd	fds[3 + SLOTS + UP_GUEST_FDS], *theirs;
+	int		i, n;
 
 	while (tick(up)) {
+		theirs = fds + 3 + SLOTS;
+		n = up->guest == NULL ? 0 : up->guest->fds(up->guest->arg,
+		    theirs);
 		fds[0] = (struct pollfd){ .fd = up->signal_fd,
 		    .events = POLLIN };
 		fds[1] = (struct pollfd){ .fd = up->ready_fd,
 		    .events = POLLIN };
 		fds[2] = (struct pollfd){ .fd = up->probe.fd,
 		    .events = up->probe.events };
-		for (i = 0; i < PARTS; i++)
+		for (i = 0; i < SLOTS; i++)
 			fds[3 + i] = (struct pollfd){ .fd = up->parts[i].out,
 			    .events = POLLIN };
-		if (poll(fds, 3 + PARTS, timeout_ms(up, clock_mono_ms())) <= 0)
+		if (poll(fds, 3 + SLOTS + (nfds_t)n, timeout_ms(up,
+		    clock_mono_ms())) == -1)
 			continue;
-		for (i = 0; i < PARTS; i++) {
+		for (i = 0; i < SLOTS; i++) {
 			if (fds[3 + i].revents != 0)
 				part_output(&up->parts[i]);
 		}
@@ -752,6 +1018,8 @@ watch(struct up *up)
 		if (fds[2].revents != 0 && up->probe.fd != -1 &&
 		    (i = probe_step(&up->probe)) != 0)
 			probed(up, i);
+		if (up->guest != NULL && up->state == RUNNING)
+			up->guest->turn(up->guest->arg, up, theirs, n);
 		if (fds[0].revents != 0)
 			signalled(up);
 	}
@@ -776,36 +1044,25 @@ open_signals(struct ufop_err *err)
 	return (fd);
 }
 
-static int
-run(struct cli *cli, int argc, char **argv)
+int
+up_run(struct cli *cli, const char *address, const char *port,
+    const struct up_guest *guest)
 {
 	static struct up	 up;
-	const char		*address = NULL, *port = NULL;
 	struct ufop_err		 err;
-	int			 code;
+	int			 i;
 
 	up.cli = cli;
+	up.guest = guest;
 	up.began_ms = clock_mono_ms();
-	up.signal_fd = up.ready_fd = up.dir_fd = -1;
+	up.signal_fd = up.ready_fd = up.dir_fd = up.listen_fd = -1;
 	probe_init(&up.probe);
+	relay_init(&up.relay);
+	for (i = PARTS; i < SLOTS; i++)
+		part_init(&up.parts[i], "old");
 	part_init(&up.parts[REDIS], "redis");
 	part_init(&up.parts[WORKER], "worker");
 	part_init(&up.parts[FRONT], "front");
-	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
-		switch (code) {
-		case 'p':
-			port = optarg;
-			break;
-		case OPT_LISTEN:
-			address = optarg;
-			break;
-		default:
-			return (cli->status);
-		}
-	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
 	/* The routes are compiled too: a bad one is reported once, not thrice. */
 	if (cli_load(cli, "up", CLI_ROUTES, &err) == -1 ||
 	    cli_serve_all_pools(cli, &err) == -1 ||
@@ -825,8 +1082,34 @@ run(struct cli *cli, int argc, char **argv)
 	}
 	if (up.dir[0] != '\0')
 		remove_tree(up.dir);
+	for (i = 0; up.flags[i] != NULL; i++)
+		free(up.flags[i]);
 	free(up.redis_path);
 	return (up.status);
+}
+
+static int
+run(struct cli *cli, int argc, char **argv)
+{
+	const char	*address = NULL, *port = NULL;
+	int		 code;
+
+	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
+		switch (code) {
+		case 'p':
+			port = optarg;
+			break;
+		case OPT_LISTEN:
+			address = optarg;
+			break;
+		default:
+			return (cli->status);
+		}
+	}
+	if (optind < argc)
+		return (cli_usage(cli, "'%s': no operand is expected",
+		    argv[optind]));
+	return (up_run(cli, address, port, NULL));
 }
 
 const struct cli_cmd cli_up = {

@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""ufop dev: what changes is swapped in, and nobody notices but for the better."""
+
+import os
+import re
+import signal
+import threading
+import time
+
+import httpc
+from harness import UFOP, Process, check, check_answer, check_eq, deadline, \
+    free_port, wait_until
+from test_project import ENV, Project
+
+
+class Dev(Project):
+    """A new project, built and served by ufop dev."""
+
+    def __init__(self, *args):
+        super().__init__()
+        self.port = free_port()
+        self.part = Process("dev", [UFOP, "dev", "-p", str(self.port), *args],
+                            self.dir, ENV)
+
+    def __enter__(self):
+        self.part.start()
+        self.wait_for("ufop is ready on http://127.0.0.1:%d" % self.port)
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if kind is None:
+                below = self.part.below()
+                self.part.signal(signal.SIGINT)
+                check_eq(self.part.wait(20), 0, "exit status")
+                left = [p for p in below if os.path.exists("/proc/%d" % p)]
+                check_eq(left, [], "processes left")
+        finally:
+            self.part.kill_all()
+            super().__exit__()
+
+    def wait_for(self, words, times=1):
+        def said():
+            check(self.part.running, "it ended: %s", self.part.output())
+            return self.part.output().count(words) >= times
+        wait_until(said, 20, "it says %r; it said %s" % (
+            words, self.part.output()[-2000:]))
+
+    def swaps(self):
+        return self.part.output().count("the new handlers are in")
+
+    def edit(self, old, new, name="app.c"):
+        text = self.read(name)
+        check(old in text, "%r is not in %s", old, name)
+        self.write(name, text.replace(old, new))
+
+    def swap(self, old, new, name="app.c"):
+        before = self.swaps()
+        self.edit(old, new, name)
+        self.wait_for("the new handlers are in", before + 1)
+
+    def post(self, cmd, body=b"", timeout_s=20):
+        with httpc.Conn(self.port, timeout_s=timeout_s) as c:
+            return c.request("POST", "/handler?cmd=q/" + cmd, body)
+
+
+@deadline(90)
+def test_changed_handler_answers_anew():
+    with Dev() as d:
+        check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
+        d.swap("hello %s", "howdy %s")
+        check_eq(check_answer(d.post("hello/bob")).text, "howdy bob")
+        # A route is the front's matter.
+        d.swap('"^/echo$"', '"^/repeat$"')
+        check_eq(check_answer(d.post("repeat", b"abc")).text, "abc")
+        check_eq(d.post("echo", b"abc").status, 404)
+
+
+@deadline(90)
+def test_what_does_not_compile_is_shown_and_the_old_goes_on():
+    with Dev() as d:
+        d.edit("UFOP_SERVICE(app, tasks);", "UFOP_SERVICE(app, nothing);")
+        d.wait_for("the build failed; the handlers from before go on")
+        check(re.search(r"app\.c:\d+:\d+: error: .*nothing",
+                        d.part.output()), "%s", d.part.output())
+        check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
+        d.swap("UFOP_SERVICE(app, nothing);", "UFOP_SERVICE(app, tasks);")
+
+
+@deadline(90)
+def test_what_cannot_be_loaded_is_shown_and_the_old_goes_on():
+    with Dev() as d:
+        d.edit('"^/echo$"', '"^(/echo$"')
+        d.wait_for("that cannot be loaded; the handlers from before go on")
+        check("bad route" in d.part.output(), "%s", d.part.output())
+        check_eq(check_answer(d.post("echo", b"abc")).text, "abc")
+        d.edit("services = ./app.so", "servces = ./app.so", "ufop.ini")
+        d.wait_for("that cannot be loaded", 2)
+        check("servces" in d.part.output(), "%s", d.part.output())
+        check_eq(check_answer(d.post("echo", b"abc")).text, "abc")
+
+
+@deadline(90)
+def test_added_service_and_setting_come_in():
+    with Dev() as d:
+        d.ok(UFOP, "makeservice", "stamp")
+        wait_until(lambda: d.post("stamp/now").status == 200, 20,
+                   "the new service answers")
+        before = d.swaps()
+        with open(os.path.join(d.dir, "local.ini"), "w") as f:
+            f.write("[ufop]\nmax_body = 1k\n")
+        d.wait_for("the new handlers are in", before + 1)
+        check_eq(d.post("echo", b"x" * 2000).status, 413)
+
+
+@deadline(120)
+def test_no_request_is_dropped_while_handlers_are_swapped():
+    with Dev() as d:
+        answers, stop = [], threading.Event()
+
+        def client():
+            while not stop.is_set():
+                try:
+                    r = d.post("hello/bob")
+                    answers.append((r.status, r.text))
+                except (OSError, httpc.HttpError) as e:
+                    answers.append((0, repr(e)))
+
+        clients = [threading.Thread(target=client) for _ in range(4)]
+        for c in clients:
+            c.start()
+        try:
+            word = "hello"
+            for i in range(5):
+                before = len(answers)
+                d.swap(word + " %s", "hello%d %%s" % i)
+                word = "hello%d" % i
+                wait_until(lambda: (200, word + " bob") in answers[before:],
+                           10, "the new one answers")
+        finally:
+            stop.set()
+            for c in clients:
+                c.join(20)
+        wrong = [a for a in answers if a[0] != 200]
+        check_eq(wrong[:5], [], "answers (%d in all)" % len(answers))
+        check(len(answers) > 50, "only %d answers", len(answers))
+
+
+@deadline(120)
+def test_running_job_is_finished_by_the_old_handler():
+    with Dev() as d:
+        d.swap("#include <string.h>", "#include <string.h>\n"
+               "#include <unistd.h>")
+        d.swap('return (ufop_reply_textf(reply, "hello %s",',
+               'if (ufop_arg(job, "name", NULL) != NULL) {\n'
+               '\t\tufop_log(job, "has begun");\n\t\tsleep(3);\n\t}\n'
+               '\treturn (ufop_reply_textf(reply, "hello %s",')
+        got = []
+        slow = threading.Thread(target=lambda: got.append(
+            d.post("hello/slow")))
+        slow.start()
+        d.wait_for("has begun")
+        time_0 = time.monotonic()
+        d.swap("hello %s", "howdy %s")
+        check_eq(check_answer(d.post("hello")).text, "howdy world")
+        check(time.monotonic() - time_0 < 3, "the swap waited for the job")
+        slow.join(20)
+        check_eq(got[0].text, "hello slow", "the job from before")
+
+
+@deadline(60)
+def test_change_that_changes_nothing_swaps_nothing():
+    with Dev() as d:
+        d.write("unused.h", "/* nothing includes this */\n")
+        d.wait_for("nothing new")
+        check_eq(d.swaps(), 0, "swaps")
+
+
+@deadline(60)
+def test_first_build_must_succeed():
+    with Project() as p:
+        p.write("app.c", "broken")
+        r = p.run(UFOP, "dev", "-p", str(free_port()))
+        check_eq(r.returncode, 70, r.stderr)
+        check("error" in r.stderr and "the build failed" in r.stderr, "%s",
+              r.stderr)
+        os.unlink(os.path.join(p.dir, "Makefile"))
+        r = p.run(UFOP, "dev")
+        check_eq(r.returncode, 78, r.stderr)
+        check("createproject" in r.stderr, "%s", r.stderr)
