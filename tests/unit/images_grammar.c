@@ -156,6 +156,7 @@ test_images_cmds_name_what_is_wrong(void)
 		{ "imageMogr2/thumbnail/9999x9999!", UFOP_TOO_BIG, { "25000000" } },
 		{ "roundPic", UFOP_BAD_INPUT, { "radius" } },
 		{ "watermark/4/text/eA", UFOP_BAD_INPUT, { "'4'" } },
+		{ "watermark/1/image/eA", UFOP_BAD_INPUT, { "'1'", "not made" } },
 		{ "watermark/2/fill/cmVk", UFOP_BAD_INPUT, { "text first" } },
 		{ "watermark/2/text/!", UFOP_BAD_INPUT, { "base64" } },
 		{ "watermark/2/text/eA/fill/eA", UFOP_BAD_INPUT, { "fill takes" } },

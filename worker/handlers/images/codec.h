@@ -41,7 +41,7 @@ struct encode_opts {
 	int		 quality;	/* 1 to 100 */
 	bool		 interlace;	/* progressive JPEG */
 	bool		 lossless;	/* WebP */
-	int		 colours;	/* of a palette, 2 to 256, PNG and GIF; 0: many */
+	int		 colours;	/* PNG and GIF: 2 to 256; 0: many */
 	int		 orient;	/* to be written into the file, 1: nothing */
 };
 

@@ -880,7 +880,8 @@ grammar_watermark(struct spec *spec, struct str args, struct ufop_err *err)
 	spec_init(spec);
 	if (!is(mode, "2") && !is(mode, "3"))
 		return (image_err(err, UFOP_BAD_INPUT, "watermark takes 2 (a "
-		    "text) or 3 (many) first, not '%.*s'; as in %s",
+		    "text) or 3 (texts) first, not '%.*s' (pictures as marks are "
+		    "not made); as in %s",
 		    mode.len > 64 ? 64 : (int)mode.len, mode.s,
 		    watermark.example));
 	if (!is(cut_segment(&first), "text"))

@@ -168,7 +168,7 @@ static const struct ufop_task tasks[] = {
 		.summary = "Round corners: /roundPic/radius/!25p",
 	}, {
 		.name = "watermark", .run = run_grammar,
-		.route = "^/watermark/[23](?:/|$)",
+		.route = "^/watermark(?:/|$)",
 		.summary = "Writes on a picture: "
 		    "/watermark/2/text/<base64>/fontsize/500/fill/<base64>",
 	}, {
