@@ -25,7 +25,8 @@ def heartbeats(s):
 
 
 def test_sigterm_finishes_what_runs():
-    with Stack(ONE, services="faults debug") as s:
+    with Stack(dict(ONE, **{"queue.lease": "1s"}),
+               services="faults debug") as s:
         running = s.post_in_background("q/sleep/1500", b"x")
         # In the run list it may still wait for its child.
         wait_until(lambda: any(b["pools"]["cpu"]["busy"] == 1
