@@ -31,14 +31,21 @@
 #define SETTLE_MS	60	/* an editor writes more than once */
 #define RETRY_MS	50	/* until a swap is possible */
 
+/* Every memory error and every undefined behaviour ends the handler. */
+#define SAN_FLAGS	"-fsanitize=address,undefined " \
+			"-fno-sanitize-recover=all -fno-omit-frame-pointer"
+
 enum {
-	OPT_LISTEN = CLI_LONG,
+	OPT_LISTEN = CLI_LONG, OPT_SANITIZE,
 };
 
 static const struct cli_opt opts[] = {
 	{ 'p', "port", "PORT", "listen on PORT (9100 unless set)" },
 	{ OPT_LISTEN, "listen", "ADDRESS:PORT",
 	    "listen there; the same as -s front.listen=..." },
+	{ OPT_SANITIZE, "sanitize", NULL,
+	    "build with ASan and UBSan, and run the handlers under them, "
+	    "outside the sandbox" },
 	{ 0 }
 };
 
@@ -47,8 +54,9 @@ enum state { IDLE, BUILDING, CHECKING, DUE, SWAPPING };
 struct dev {
 	struct cli	*cli;
 	enum state	 state;
+	bool		 sanitize;
 	struct part	 part;		/* make, or the check behind it */
-	char		*make[4];
+	char		*make[8];
 	int		 inotify;
 	int64_t		 due_ms;	/* to build then; 0: nothing changed */
 	bool		 loaded;	/* seen is known */
@@ -203,8 +211,13 @@ plan_make(struct dev *dev)
 	char	**p = dev->make;
 
 	*p++ = xstrdup("/usr/bin/env");
+	*p++ = xstrdup("--unset=LD_PRELOAD");
 	*p++ = xstrdup("make");
 	*p++ = xasprintf("UFOP=%s", dev->cli->paths.exe);
+	if (dev->sanitize) {
+		*p++ = xstrdup("CFLAGS=-O1 -g -Wall -Wextra " SAN_FLAGS);
+		*p++ = xstrdup("LDFLAGS=" SAN_FLAGS);
+	}
 	*p = NULL;
 }
 
@@ -222,6 +235,9 @@ build_first(struct dev *dev, struct ufop_err *err)
 	if (pid == -1)
 		return (err_sys(err, "cannot run make"));
 	if (pid == 0) {
+		/* What was built without is up to date only by its time. */
+		if (dev->sanitize)
+			setenv("MAKEFLAGS", "B", 1);
 		execv(dev->make[0], dev->make);
 		_exit(127);
 	}
@@ -385,6 +401,74 @@ guest_stop(void *arg)
 
 /* ---- the command ----------------------------------------------------- */
 
+/* The path of ASan's runtime, as the compiler has it. */
+static int
+find_asan(char path[PATH_MAX], struct ufop_err *err)
+{
+	FILE	*fp = popen("cc -print-file-name=libasan.so", "re");
+
+	path[0] = '\0';
+	if (fp != NULL) {
+		if (fgets(path, PATH_MAX, fp) != NULL)
+			path[strcspn(path, "\n")] = '\0';
+		pclose(fp);
+	}
+	/* Not found, it is named as it was asked for. */
+	if (path[0] != '/')
+		return (err_set(err, UFOP_CONFIG, "--sanitize: the compiler "
+		    "has no libasan.so; install the Debian package gcc"));
+	return (0);
+}
+
+/*
+ * A program that was built without ASan, as this one, must have loaded it
+ * before anything else when it loads a service that was built with it: begin
+ * again so.  Does not come back unless that has been done, or err says why not.
+ */
+static int
+begin_with_asan(struct dev *dev, const char *address, const char *port,
+    struct ufop_err *err)
+{
+	char		 path[PATH_MAX], *args[PART_ARGV_MAX + 8], **p = args;
+	const char	*loaded = getenv("LD_PRELOAD");
+
+	if (find_asan(path, err) == -1)
+		return (-1);
+	if (loaded != NULL && strcmp(loaded, path) == 0)
+		return (0);
+	setenv("LD_PRELOAD", path, 1);
+	setenv("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1", 0);
+	*p++ = dev->cli->paths.exe;
+	*p++ = xstrdup("dev");
+	*p++ = xstrdup("--sanitize");
+	if (dev->cli->debug)
+		*p++ = xstrdup("--debug");
+	if (address != NULL)
+		*p++ = xasprintf("--listen=%s", address);
+	if (port != NULL)
+		*p++ = xasprintf("--port=%s", port);
+	/* It reads /proc and maps what no limit foresees. */
+	*p++ = xstrdup("--set=worker.sandbox=off");
+	if (cli_flags(dev->cli, p, PART_ARGV_MAX, err) == -1)
+		return (-1);
+	execv(args[0], args);
+	return (err_sys(err, "cannot run '%s'", args[0]));
+}
+
+/* Otherwise the next make would find them up to date. */
+static void
+remove_sanitized(void)
+{
+	glob_t	found = { 0 };
+	size_t	i;
+
+	if (glob("*.so", 0, NULL, &found) == 0) {
+		for (i = 0; i < found.gl_pathc; i++)
+			unlink(found.gl_pathv[i]);
+	}
+	globfree(&found);
+}
+
 static int
 run(struct cli *cli, int argc, char **argv)
 {
@@ -407,6 +491,9 @@ run(struct cli *cli, int argc, char **argv)
 		case OPT_LISTEN:
 			address = optarg;
 			break;
+		case OPT_SANITIZE:
+			dev.sanitize = true;
+			break;
 		default:
 			return (cli->status);
 		}
@@ -418,6 +505,8 @@ run(struct cli *cli, int argc, char **argv)
 	if (paths_find(&cli->paths, &err) == -1)
 		return (cli_fail(&err));
 	plan_make(&dev);
+	if (dev.sanitize && begin_with_asan(&dev, address, port, &err) == -1)
+		return (cli_fail(&err));
 	if (build_first(&dev, &err) == -1 ||
 	    cli_flags(cli, dev.flags, PART_ARGV_MAX - 8, &err) == -1)
 		return (cli_fail(&err));
@@ -429,6 +518,8 @@ run(struct cli *cli, int argc, char **argv)
 	watch_all(&dev);
 	status = up_run(cli, address, port, &guest);
 	close(dev.inotify);
+	if (dev.sanitize)
+		remove_sanitized();
 	for (i = 0; dev.make[i] != NULL; i++)
 		free(dev.make[i]);
 	for (i = 0; dev.flags[i] != NULL; i++)

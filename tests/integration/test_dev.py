@@ -9,7 +9,7 @@ import time
 
 import httpc
 from harness import UFOP, Process, check, check_answer, check_eq, deadline, \
-    free_port, wait_until
+    free_port, skip, wait_until
 from test_project import ENV, Project
 
 
@@ -188,3 +188,32 @@ def test_first_build_must_succeed():
         r = p.run(UFOP, "dev")
         check_eq(r.returncode, 78, r.stderr)
         check("createproject" in r.stderr, "%s", r.stderr)
+
+
+@deadline(120)
+def test_sanitizers_show_what_a_handler_does_wrong():
+    with Project() as p:
+        p.write("probe.c", "int main(void) { return (0); }")
+        r = p.run("cc", "-fsanitize=address,undefined", "-o", "probe",
+                  "probe.c")
+        os.unlink(os.path.join(p.dir, "probe.c"))
+        if r.returncode:
+            skip("the compiler has no sanitizers")
+    with Dev("--sanitize") as d:
+        check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
+        d.swap('return (ufop_reply_textf(reply, "hello %s",',
+               'volatile char *p = ufop_alloc(job, 1, 4);\n'
+               '\tvolatile int i = ufop_arg(job, "name", "")[0];\n\n'
+               '\tif (i == \'x\')\n\t\ti = 2147483647 + (p[0] + 1);\n'
+               '\treturn (ufop_reply_textf(reply, "hello %s",')
+        check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
+        check_eq(d.post("hello/xaver").status, 500)
+        d.wait_for("signed integer overflow")
+        check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
+        d.swap('volatile char *p = ufop_alloc(job, 1, 4);',
+               'char *volatile p = strdup("abc");')
+        d.swap("i = 2147483647 + (p[0] + 1);", "i = p[i - 'x' + 5];")
+        check_eq(d.post("hello/xaver").status, 500)
+        wait_until(lambda: "AddressSanitizer" in d.part.output() or
+                   "insufficient space" in d.part.output(), 10,
+                   "the sanitizer says why")
