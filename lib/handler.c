@@ -270,11 +270,11 @@ ufop_reply_room(struct ufop_reply *r, size_t max)
 int
 ufop_reply_done(struct ufop_reply *r, size_t len, const char *type)
 {
-	if (r->where == REPLY_EMPTY || len > r->room) {
-		reply_drop_body(r);
+	size_t	 room = r->room;
+
+	if (r->where == REPLY_EMPTY || len > room)
 		return (ufop_fail(r, 500, "the handler wrote %zu bytes into a "
-		    "room of %zu", len, r->room));
-	}
+		    "room of %zu", len, room));
 	if (reply_too_big(r, len) == -1)
 		return (-1);
 	r->len = len;

@@ -24,28 +24,26 @@
 #define SWEEP_MS	60000
 #define LIST_AGAIN_MS	1000	/* a stranger in the run list is looked at again */
 
-static void
-on_ignored(redisAsyncContext *ac, void *r, void *arg)
-{
-	(void)ac;
-	(void)r;
-	(void)arg;
-}
-
 /* ---- the worker's own directory, and those of dead neighbours --------- */
 
 int
 beat_open(struct parent *p, struct ufop_err *err)
 {
-	char	*lock;
+	char	*lock, *young;
+	int	 rc;
 
 	p->own_dir = xasprintf("%s/" OWN_PREFIX "%s", p->spool.path, p->id);
 	if (mkdir(p->own_dir, 0711) == -1 || chmod(p->own_dir, 0711) == -1)
 		return (err_sys(err, "cannot make %s", p->own_dir));
+	/* Locked before it is called lock: nobody finds it free in between. */
 	lock = xasprintf("%s/lock", p->own_dir);
-	p->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	young = xasprintf("%s.new", lock);
+	p->lock_fd = open(young, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	rc = p->lock_fd == -1 || flock(p->lock_fd, LOCK_EX | LOCK_NB) == -1 ||
+	    rename(young, lock) == -1 ? -1 : 0;
 	free(lock);
-	if (p->lock_fd == -1 || flock(p->lock_fd, LOCK_EX | LOCK_NB) == -1)
+	free(young);
+	if (rc == -1)
 		return (err_sys(err, "cannot lock %s", p->own_dir));
 	return (0);
 }
@@ -83,8 +81,13 @@ on_takeover(redisAsyncContext *ac, void *r, void *arg)
 
 	(void)ac;
 	(void)arg;
-	if (reply == NULL || reply->type != REDIS_REPLY_ARRAY)
+	if (reply == NULL)
 		return;
+	if (reply->type != REDIS_REPLY_ARRAY) {
+		log_err("redis.takeover why=%s", log_quote(reply->str ?
+		    reply->str : "?", reply->str ? reply->len : 1));
+		return;
+	}
 	for (i = 1; i < reply->elements; i++)
 		log_warn("worker.takeover worker=%s jobs=%lld",
 		    reply->element[i]->str, reply->element[0]->integer);
@@ -128,7 +131,7 @@ on_neighbour(redisAsyncContext *ac, void *r, void *arg)
 		beat = json_loadb(reply->str, reply->len, 0, NULL);
 		clients = json_object_get(beat, "clients");
 		json_array_foreach(clients, i, id)
-			(void)queue_cmdf(&nb->parent->cmd, on_ignored, NULL,
+			(void)queue_cmdf(&nb->parent->cmd, NULL, NULL,
 			    "CLIENT KILL ID %lld",
 			    (long long)json_integer_value(id));
 		json_decref(beat);
@@ -296,6 +299,26 @@ list_ask(struct parent *p)
 
 /* ---- heartbeat -------------------------------------------------------- */
 
+/* Text from handlers and clients, which need not be UTF-8, as JSON. */
+static json_t *
+beat_text(const char *text)
+{
+	struct buf	 b;
+	json_t		*v, *s;
+
+	buf_init(&b, 8192);
+	buf_add(&b, "[\"", 2);
+	buf_json(&b, str_from(text));
+	buf_add(&b, "\"]", 2);
+	v = json_loadb(b.p, b.len, 0, NULL);
+	buf_release(&b);
+	if (v == NULL)
+		return (json_string(""));
+	s = json_incref(json_array_get(v, 0));
+	json_decref(v);
+	return (s);
+}
+
 static json_t *
 beat_pools(struct parent *p)
 {
@@ -306,14 +329,14 @@ beat_pools(struct parent *p)
 	for (i = 0; i < p->npools; i++) {
 		pool = &p->pools[i];
 		json_object_set_new(pools, pool->name, json_pack(
-		    "{s:i,s:i,s:i,s:I,s:I,s:I,s:b,s:s}",
+		    "{s:i,s:i,s:i,s:I,s:I,s:I,s:b,s:o}",
 		    "slots", pool->slots, "busy", pool->nrunning,
 		    "held", pool->npending, "done", (json_int_t)pool->done,
 		    "failed", (json_int_t)pool->failed,
 		    "died", (json_int_t)pool->died,
 		    "ok", (int)(pool->ok && pool_ready(pool)),
-		    "why", !pool->ok ? pool->why : pool_ready(pool) ? "" :
-		    "its children are starting"));
+		    "why", beat_text(!pool->ok ? pool->why : pool_ready(pool) ?
+		    "" : "its children are starting")));
 	}
 	return (pools);
 }
@@ -346,10 +369,10 @@ beat_errors(struct parent *p)
 	for (i = 0; i < n; i++) {
 		int	 k = (p->nerrors - 1 - i) % ERRORS_KEPT;
 
-		json_array_append_new(errors, json_pack("{s:I,s:s,s:i,s:s%}",
-		    "t", (json_int_t)p->errors[k].at_s, "id", p->errors[k].id,
-		    "status", p->errors[k].status, "error", p->errors[k].msg,
-		    strlen(p->errors[k].msg)));
+		json_array_append_new(errors, json_pack("{s:I,s:o,s:i,s:o}",
+		    "t", (json_int_t)p->errors[k].at_s, "id",
+		    beat_text(p->errors[k].id), "status", p->errors[k].status,
+		    "error", beat_text(p->errors[k].msg)));
 	}
 	return (errors);
 }
@@ -456,7 +479,7 @@ beat_stat(struct parent *p)
 	for (i = 0; i < 5; i++) {
 		if (now[i] == p->told[i])
 			continue;
-		if (queue_cmdf(&p->cmd, on_ignored, NULL,
+		if (queue_cmdf(&p->cmd, NULL, NULL,
 		    "HINCRBY %s %s %lld", p->stat_key, names[i],
 		    (long long)(now[i] - p->told[i])) == 0)
 			p->told[i] = now[i];
@@ -590,7 +613,7 @@ beat_dead(struct parent *p, const struct wjob *j, const char *why,
 		return;
 	/* Bodies in the spool or in a key are gone by the time one looks. */
 	keep = j->body == JOB_BODY_NONE || j->body == JOB_BODY_INLINE;
-	(void)queue_cmdf(&p->cmd, on_ignored, NULL, "XADD %s MAXLEN ~ %lld * "
+	(void)queue_cmdf(&p->cmd, NULL, NULL, "XADD %s MAXLEN ~ %lld * "
 	    "id %b task %s cmd %b why %s last %s deaths %d retries %d "
 	    "entry %b", p->dead_key, (long long)p->dead_max,
 	    j->id.s == NULL ? "" : j->id.s, j->id.len, task,

@@ -117,8 +117,12 @@ on_fetched(struct loop_fd *lfd, uint32_t events)
 	int				 rc;
 
 	(void)events;
-	while ((rc = fetch_recv(lfd->fd, &fr, &err)) == 1)
+	while ((rc = fetch_recv(lfd->fd, &fr, &err)) == 1) {
+		/* It speaks to strangers: not even its strings are trusted. */
+		fr.type[sizeof(fr.type) - 1] = '\0';
+		fr.msg[sizeof(fr.msg) - 1] = '\0';
 		fetch_answer(p, &fr);
+	}
 	if (rc == -1)
 		fetch_down(p);
 }
@@ -130,7 +134,7 @@ body_fetch(struct wjob *j)
 	struct ufop_err	 err;
 	int64_t		 max, until;
 
-	j->state = WJOB_FETCHING;
+	job_state(j, WJOB_FETCHING);
 	if (++j->fetch_tries > FETCH_TRIES) {
 		job_fail(j, 502, "the source's url could not be fetched: the "
 		    "fetch process died of it twice");
@@ -245,7 +249,7 @@ body_load(struct wjob *j)
 {
 	struct ufop_err	 err;
 
-	j->state = WJOB_LOADING;
+	job_state(j, WJOB_LOADING);
 	if (j->body_fd == -1)
 		j->body_fd = spool_tmpfile(&j->parent->spool, &err);
 	if (j->body_fd == -1) {
@@ -259,6 +263,26 @@ body_load(struct wjob *j)
 static void	 store_next(struct wjob *);
 
 static void
+out_expire(struct wjob *j)
+{
+	char	 key[QUEUE_KEY_MAX];
+	int64_t	 left = j->deadline_ms - clock_mono_ms();
+
+	queue_key(key, j->parent->tag, "out", j->out_id);
+	(void)queue_cmdf(&j->parent->cmd, NULL, NULL, "PEXPIRE %s %lld", key,
+	    (long long)((left > 0 ? left : 0) + BODY_GRACE_MS));
+}
+
+static void
+out_drop(struct wjob *j)
+{
+	char	 key[QUEUE_KEY_MAX];
+
+	queue_key(key, j->parent->tag, "out", j->out_id);
+	(void)queue_cmdf(&j->parent->cmd, NULL, NULL, "UNLINK %s", key);
+}
+
+static void
 on_stored(redisAsyncContext *ac, void *r, void *arg)
 {
 	struct wjob	*j = arg;
@@ -268,20 +292,15 @@ on_stored(redisAsyncContext *ac, void *r, void *arg)
 	if (!job_called(j) || j->state != WJOB_STORING || reply == NULL)
 		return;
 	if (reply->type == REDIS_REPLY_ERROR) {
+		out_drop(j);
 		job_fail(j, 503, "Redis has no room for the result; try again "
 		    "later");
 		return;
 	}
-	j->piece++;
+	/* At once, so that a worker that dies now leaves nothing for good. */
+	if (j->piece++ == 0)
+		out_expire(j);
 	store_next(j);
-}
-
-static void
-on_ignored(redisAsyncContext *ac, void *r, void *arg)
-{
-	(void)ac;
-	(void)r;
-	(void)arg;
 }
 
 static void
@@ -290,12 +309,12 @@ store_next(struct wjob *j)
 	static char	 piece[PIECE];
 	struct parent	*p = j->parent;
 	char		 key[QUEUE_KEY_MAX];
-	int64_t		 left;
 	ssize_t		 n;
 
 	queue_key(key, p->tag, "out", j->out_id);
 	n = pread(j->out_fd, piece, sizeof(piece), (off_t)j->piece * PIECE);
 	if (n == -1) {
+		out_drop(j);
 		job_fail(j, 500, "the result could not be read back");
 		return;
 	}
@@ -305,9 +324,6 @@ store_next(struct wjob *j)
 			j->calls++;
 		return;
 	}
-	left = j->deadline_ms - clock_mono_ms();
-	(void)queue_cmdf(&p->cmd, on_ignored, NULL, "PEXPIRE %s %lld", key,
-	    (long long)((left > 0 ? left : 0) + BODY_GRACE_MS));
 	job_settle(j);
 }
 
@@ -325,7 +341,7 @@ body_store(struct wjob *j, const struct reply *reply)
 		job_fail(j, 500, "%s", err.msg);
 		return;
 	}
-	j->state = WJOB_STORING;
+	job_state(j, WJOB_STORING);
 	j->piece = 0;
 	store_next(j);
 }
@@ -342,6 +358,7 @@ body_resume(struct wjob *j)
 		return;
 	}
 	/* A piece may have arrived twice: store it anew under another name. */
+	out_drop(j);
 	frame = j->frame;
 	buf_init(&j->frame, frame.max);
 	if (reply_decode(&r, (struct str){ frame.p, frame.len }, &err) == 0)
@@ -358,5 +375,5 @@ body_drop(struct wjob *j)
 		return;
 	snprintf(ref, sizeof(ref), "%.*s", STR_ARG(j->ref));
 	queue_key(key, j->parent->tag, "body", ref);
-	(void)queue_cmdf(&j->parent->cmd, on_ignored, NULL, "UNLINK %s", key);
+	(void)queue_cmdf(&j->parent->cmd, NULL, NULL, "UNLINK %s", key);
 }

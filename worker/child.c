@@ -143,23 +143,24 @@ self_wear(struct self *self, int64_t took_us)
 }
 
 static void
-self_run_slot(struct self *self, int n, int body_fd)
+self_run_slot(struct self *self, int n, uint32_t turn, int body_fd)
 {
 	struct ring_slot	*slot = &self->ring->slots[n];
-	uint32_t		 want = RING_READY;
+	uint32_t		 want = RING_STATE(turn, RING_READY);
 	int64_t			 t0;
 
 	/* The parent may have taken it back meanwhile. */
 	if (atomic_compare_exchange_strong(&slot->state, &want,
-	    RING_RUNNING)) {
+	    RING_STATE(turn, RING_RUNNING))) {
 		t0 = clock_mono_us();
+		atomic_store(&slot->started_us, t0);
 		if (slot->kind == RING_HEALTH)
 			run_health(&self->run, slot, self->pool);
 		else
 			run_job(&self->run, slot, n, body_fd);
 		t0 = clock_mono_us() - t0;
 		self_wear(self, t0);
-		atomic_store(&slot->state, RING_DONE);
+		atomic_store(&slot->state, RING_STATE(turn, RING_DONE));
 		if (self->bell_since_us == 0)
 			self->bell_since_us = clock_mono_us();
 		/* A reply must not wait for a slow job behind it. */
@@ -205,7 +206,8 @@ self_hear(struct self *self, int flags)
 		break;
 	case RING_MSG_JOBS:
 		for (i = 0; i < msg.n; i++)
-			self_run_slot(self, msg.slots[i], i == 0 ? fd : -1);
+			self_run_slot(self, msg.slots[i], msg.turns[i],
+			    i == 0 ? fd : -1);
 		break;
 	default:
 		self->quit = true;
@@ -342,8 +344,8 @@ child_send(struct child *c, const struct ring_msg *msg, size_t len, int fd)
 		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
 	}
 	/*
-	 * At most two messages a slot are ever on their way, far below the
-	 * socket's buffer: this fails only when the child is gone.
+	 * A few messages a slot are ever on their way, far below the socket's
+	 * buffer: this fails only when the child is gone.
 	 */
 	return (sendmsg(c->sock, &mh, MSG_NOSIGNAL | MSG_DONTWAIT) == -1 ?
 	    -1 : 0);
@@ -412,9 +414,9 @@ child_spawn(struct child *c, const struct child_conf *conf,
 			(void)dup2(null, 0);
 		(void)dup2(out[1], 1);
 		(void)dup2(out[1], 2);
-		/* sv[1] may be 3 already: then only its CLOEXEC matters not. */
+		/* Programs that a handler starts must not hear the bell. */
 		if (sv[1] != CHILD_SOCK)
-			(void)dup2(sv[1], CHILD_SOCK);
+			(void)dup3(sv[1], CHILD_SOCK, O_CLOEXEC);
 		(void)syscall(SYS_close_range, CHILD_SOCK + 1, ~0U, 0);
 		setvbuf(stdout, NULL, _IOLBF, 0);
 		child_main(conf, c->ring, c->scratch, parent);
@@ -467,9 +469,8 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	if (c->file_fd[n] == -1 && kind == RING_JOB)
 		child_lend_file(c, n);
 	slot = &c->ring->slots[n];
-	slot->kind = kind;
-	slot->deadline_ms = deadline_ms;
-	slot->has_body_fd = body_fd != -1;
+	slot->kind = c->kind[n] = kind;
+	slot->deadline_ms = c->deadline_ms[n] = deadline_ms;
 	slot->req_len = entry.len;
 	slot->rep_len = 0;
 	slot->rep_in = RING_BODY_SLOT;
@@ -477,7 +478,9 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	atomic_store(&slot->started_us, 0);
 	if (entry.len > 0)
 		memcpy(slot->req, entry.s, entry.len);
-	atomic_store(&slot->state, RING_READY);
+	atomic_store(&slot->state, RING_STATE(++c->turn[n], RING_READY));
+	if (c->nused == 0)
+		c->said = 0;	/* what it said while idle is forgiven */
 	c->used |= 1U << n;
 	c->nused++;
 	c->owner[n] = owner;
@@ -487,6 +490,7 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	}
 	child_ring(c);		/* keep the order in which jobs came */
 	msg.slots[0] = n;
+	msg.turns[0] = c->turn[n];
 	rc = child_send(c, &msg, sizeof(msg), body_fd);
 	close(body_fd);
 	if (rc == -1) {
@@ -500,11 +504,14 @@ void
 child_ring(struct child *c)
 {
 	struct ring_msg	 msg = { .kind = RING_MSG_JOBS };
+	int		 i;
 
 	if (c->nbell == 0)
 		return;
 	msg.n = c->nbell;
 	memcpy(msg.slots, c->bell, c->nbell);
+	for (i = 0; i < c->nbell; i++)
+		msg.turns[i] = c->turn[c->bell[i]];
 	c->nbell = 0;
 	/* If it is dead its pidfd tells, and every slot is looked after then. */
 	(void)child_send(c, &msg, sizeof(msg), -1);
@@ -524,13 +531,14 @@ child_state(const struct child *c, int slot)
 {
 	uint32_t	 s = atomic_load(&c->ring->slots[slot].state);
 
-	return (s <= RING_DONE ? s : RING_RUNNING);
+	return (s >> 2 == (c->turn[slot] & (UINT32_MAX >> 2)) ? s & 3 :
+	    RING_RUNNING);
 }
 
 bool
 child_take_back(struct child *c, int slot)
 {
-	uint32_t	 want = RING_READY;
+	uint32_t	 want = RING_STATE(c->turn[slot], RING_READY);
 
 	if (!atomic_compare_exchange_strong(&c->ring->slots[slot].state, &want,
 	    RING_FREE))
@@ -556,23 +564,34 @@ child_done(struct child *c, int slot)
 }
 
 bool
-child_reply(const struct child *c, int slot, struct str *rep)
+child_reply(const struct child *c, int slot, struct child_answer *a)
 {
-	const struct ring_slot	*s = &c->ring->slots[slot];
-	uint32_t		 len = *(const volatile uint32_t *)&s->rep_len;
+	static char			 rep[RING_REP_MAX];
+	const volatile struct ring_slot	*s = &c->ring->slots[slot];
+	uint32_t			 len = s->rep_len, in = s->rep_in;
 
-	if (len > RING_REP_MAX)
+	if (len > RING_REP_MAX || in > RING_BODY_SOURCE)
 		return (false);
-	*rep = (struct str){ (const char *)s->rep, len };
+	memcpy(rep, c->ring->slots[slot].rep, len);
+	a->rep = (struct str){ rep, len };
+	a->body_in = in;
+	a->file_len = s->file_len;
+	a->retry = s->retry != 0;
 	return (true);
 }
 
 int
-child_take_file(struct child *c, int slot)
+child_take_file(struct child *c, int slot, const struct child_answer *a)
 {
-	int	 fd = c->file_fd[slot];
+	struct stat	 st;
+	int		 fd = c->file_fd[slot];
 
 	c->file_fd[slot] = -1;
+	if (fd != -1 && (fstat(fd, &st) == -1 ||
+	    (uint64_t)st.st_size != a->file_len)) {
+		close(fd);
+		return (-1);
+	}
 	return (fd);
 }
 
@@ -595,7 +614,7 @@ child_read_stderr(struct child *c, const char *id)
 	ssize_t	 n;
 	int	 i;
 
-	while (c->said <= c->say_max) {
+	while (c->err_fd != -1 && c->said <= c->say_max) {
 		n = read(c->err_fd, text, sizeof(text));
 		if (n <= 0)
 			return (true);
@@ -612,8 +631,6 @@ child_read_stderr(struct child *c, const char *id)
 		log_warn("child.floods pid=%d id=%s msg=\"more than %lld bytes "
 		    "on stderr for one job; the rest is not read\"",
 		    (int)c->pid, id, (long long)c->say_max);
-		close(c->err_fd);
-		c->err_fd = -1;
 	}
 	return (false);
 }

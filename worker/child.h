@@ -39,6 +39,10 @@ struct child {
 	int			 nused;		/* slots in use */
 	uint32_t		 used;		/* ... which */
 	void			*owner[RING_SLOTS];	/* the caller's */
+	uint32_t		 turn[RING_SLOTS];	/* times it was filled */
+	/* What we said; the ring's copies can be written by the child. */
+	int64_t			 deadline_ms[RING_SLOTS];
+	enum ring_kind		 kind[RING_SLOTS];
 	uint8_t			 bell[RING_SLOTS];	/* READY, not yet told */
 	int			 nbell;
 
@@ -74,18 +78,31 @@ enum ring_state child_state(const struct child *, int slot);
 bool	 child_take_back(struct child *, int slot);
 /* Free a slot whose reply has been read. */
 void	 child_done(struct child *, int slot);
-/* The encoded reply in a DONE slot; false when the child wrote nonsense. */
-bool	 child_reply(const struct child *, int slot, struct str *rep);
+/*
+ * What a DONE slot says, each thing read once into memory of our own, since
+ * the child could go on writing: the encoded reply (rep, in a static buffer
+ * until the next call), where its body is, how long that is by the child's
+ * word, and whether a retry is asked for.  False when it wrote nonsense.
+ */
+struct child_answer {
+	struct str	 rep;
+	enum ring_body	 body_in;
+	uint64_t	 file_len;
+	bool		 retry;
+};
+bool	 child_reply(const struct child *, int slot, struct child_answer *);
 /*
  * The file with a big reply's body is now the caller's (close it); the slot
- * gets a fresh one when it is used again.  -1 when there is none.
+ * gets a fresh one when it is used again.  -1 when there is none, or when it
+ * is not as long as the child says.
  */
-int	 child_take_file(struct child *, int slot);
+int	 child_take_file(struct child *, int slot,
+	    const struct child_answer *);
 
 /*
  * Read and log what it printed; id says of which job.  False once it has said
- * more than it may: nobody listens to it any more (its writes fail), so it is
- * to be replaced when it is done.
+ * more than it may: err_fd is then to be closed, so that its writes fail, and
+ * the child replaced when it is done.
  */
 bool	 child_read_stderr(struct child *, const char *id);
 

@@ -39,11 +39,24 @@ job_unlist(struct wjob *j)
 	j->listed = false;
 }
 
+static bool
+is_coming(enum wjob_state state)
+{
+	return (state == WJOB_FETCHING || state == WJOB_LOADING);
+}
+
+void
+job_state(struct wjob *j, enum wjob_state state)
+{
+	j->pool->ncoming += is_coming(state) - is_coming(j->state);
+	j->state = state;
+}
+
 void
 job_pending(struct wjob *j, bool head)
 {
 	job_unlist(j);
-	j->state = WJOB_PENDING;
+	job_state(j, WJOB_PENDING);
 	j->child = NULL;
 	job_list(j, &j->pool->pending, head);
 	j->pool->npending++;
@@ -76,6 +89,7 @@ job_forget(struct wjob *j)
 	if (j->state == WJOB_FETCHING)
 		body_fetch_cancel(j);
 	job_unlist(j);
+	job_state(j, WJOB_SETTLING);
 	TAILQ_REMOVE(&p->all, j, all);
 	p->njobs--;
 	if (j->calls > 0)
@@ -231,7 +245,7 @@ void
 job_settle(struct wjob *j)
 {
 	job_unlist(j);
-	j->state = WJOB_SETTLING;
+	job_state(j, WJOB_SETTLING);
 	job_list(j, &j->parent->settle, false);
 }
 
@@ -282,7 +296,7 @@ job_move(struct wjob *j, uint8_t deaths, uint8_t retries, int64_t due_ms,
     bool front)
 {
 	job_unlist(j);
-	j->state = WJOB_MOVING;
+	job_state(j, WJOB_MOVING);
 	free(j->moved);
 	j->moved = xmalloc(j->entry_len);
 	memcpy(j->moved, j->entry, j->entry_len);
@@ -412,31 +426,25 @@ job_link(struct wjob *j, int fd, char name[SPOOL_NAME_MAX])
 	return (-1);
 }
 
-/*
- * The file that the reply's body is in; -1 when there is none, or when it is
- * not as long as the child says.
- */
+/* The file that the reply's body is in; -1 when there is none. */
 static int
-job_body_fd(struct wjob *j, struct child *c, int slot, enum ring_body in)
+job_body_fd(struct wjob *j, struct child *c, int slot,
+    const struct child_answer *a)
 {
-	struct stat	 st;
 	struct ufop_err	 err;
 	uint64_t	 len;
 	int		 fd;
 
-	if (in == RING_BODY_FILE) {
-		fd = child_take_file(c, slot);
-		if (fd == -1 || (fstat(fd, &st) == 0 &&
-		    (uint64_t)st.st_size == c->ring->slots[slot].file_len))
-			return (fd);
-		close(fd);
-		return (-1);
-	}
+	if (a->body_in == RING_BODY_FILE)
+		return (child_take_file(c, slot, a));
 	if (j->body_fd != -1) {
 		fd = j->body_fd;
 		j->body_fd = -1;
 		return (fd);
 	}
+	/* Only then is ref a name of ours and not the client's own bytes. */
+	if (j->body != JOB_BODY_SPOOL)
+		return (-1);
 	return (spool_read(&j->parent->spool, j->ref, &len, &err));
 }
 
@@ -444,25 +452,25 @@ void
 job_replied(struct wjob *j, struct child *c, int slot)
 {
 	struct parent	*p = j->parent;
-	struct ring_slot *s = &c->ring->slots[slot];
+	struct child_answer a;
 	struct reply	 r;
-	struct str	 rep;
 	struct buf	 log;
+	struct stat	 st;
 	struct ufop_err	 err;
 	char		 name[SPOOL_NAME_MAX];
-	enum ring_body	 in = s->rep_in;	/* read once: the child may write */
-	bool		 retry = s->retry != 0, in_file = in != RING_BODY_SLOT;
-	struct stat	 st;
+	bool		 readable, in_file;
 
 	j->pool->nrunning--;
 	j->child = NULL;
+	readable = child_reply(c, slot, &a);
+	in_file = readable && a.body_in != RING_BODY_SLOT;
 	if (in_file)
-		j->out_fd = job_body_fd(j, c, slot, in);
-	if (in == RING_BODY_SOURCE && j->out_fd == -1) {
+		j->out_fd = job_body_fd(j, c, slot, &a);
+	if (in_file && a.body_in == RING_BODY_SOURCE && j->out_fd == -1) {
 		job_gone(j);
 		return;
 	}
-	if (!child_reply(c, slot, &rep) || reply_decode(&r, rep, &err) == -1 ||
+	if (!readable || reply_decode(&r, a.rep, &err) == -1 ||
 	    (in_file && (j->out_fd == -1 || fstat(j->out_fd, &st) == -1))) {
 		job_fail(j, 500, "the child's answer could not be read");
 		return;
@@ -476,9 +484,9 @@ job_replied(struct wjob *j, struct child *c, int slot)
 		snprintf(text, sizeof(text), "%.*s", STR_ARG(msg));
 		beat_error(p, j, r.status, text);
 	}
-	if (retry && job_retry(j))
+	if (a.retry && job_retry(j))
 		return;
-	if (retry && j->retries > 0)
+	if (a.retry && j->retries > 0)
 		beat_dead(p, j, "retries", "");
 	r.tag = j->tag;
 	r.held_us = (uint32_t)(clock_mono_us() - j->taken_us);
@@ -555,7 +563,8 @@ on_settled(redisAsyncContext *ac, void *r, void *arg)
 			log_warn("job.fenced id=%.*s msg=\"another worker took "
 			    "it over, this answer is dropped\"",
 			    STR_ARG(b->jobs[i]->id));
-		body_drop(b->jobs[i]);
+		else
+			body_drop(b->jobs[i]);	/* the new owner needs it */
 		job_forget(b->jobs[i]);
 	}
 	free(b);

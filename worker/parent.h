@@ -108,12 +108,13 @@ struct pool {
 		bool		 health;	/* being asked */
 		bool		 mute;	/* said too much: not listened to */
 		bool		 worn;	/* to be replaced; works on till then */
-	}			*children[CHILDREN_MAX];
+	}			*children[2 * CHILDREN_MAX];	/* with successors */
 	int64_t			 respawn_ms;	/* not before; 0: at once */
 	int			 respawn_backoff_ms;
 	struct wjobs		 pending;
 	int			 npending;
 	int			 nrunning;
+	int			 ncoming;	/* fetched or loaded first */
 	int64_t			 run_us;	/* smoothed time of a job */
 	bool			 ok;		/* health checks */
 	bool			 cannot_start;	/* why says so, till one does */
@@ -198,6 +199,8 @@ struct parent {
 void	 job_taken(struct pool *, const char *entry, size_t len);
 /* Everything it needs is here: into the pool's pending list, or at its head. */
 void	 job_pending(struct wjob *, bool head);
+/* All changes of state go through here: it counts them by pool. */
+void	 job_state(struct wjob *, enum wjob_state);
 /* Settle with an error; the message goes to the caller. */
 void	 job_fail(struct wjob *, int status, const char *fmt, ...)
 	    UFOP_PRINTF(3, 4);

@@ -4,6 +4,7 @@
  */
 #include <sys/epoll.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -145,6 +146,13 @@ pool_want(struct pool *pool)
 	    pool->told_id != pool->take_id || pool->take_id == 0)
 		return;
 	n = pool_limit(pool) - pool->npending - pool->nrunning;
+	/*
+	 * Jobs whose source is being fetched keep no child busy; but not more
+	 * of them than are fetched at once, the rest is better off in the
+	 * queue, where others can take it.
+	 */
+	if (n > pool->parent->fetch_conf.concurrency - pool->ncoming)
+		n = pool->parent->fetch_conf.concurrency - pool->ncoming;
 	if (n <= 0)
 		return;
 	if (pool->redis_full) {
@@ -172,14 +180,6 @@ pool_want(struct pool *pool)
 	    pool->take_s) == 0;
 }
 
-static void
-on_unblocked(redisAsyncContext *ac, void *r, void *arg)
-{
-	(void)ac;
-	(void)r;
-	(void)arg;
-}
-
 bool
 pool_stop_taking(struct pool *pool)
 {
@@ -190,7 +190,7 @@ pool_stop_taking(struct pool *pool)
 	 * one more job to us; ask it to end the wait instead.
 	 */
 	if (pool->take_id != 0 && pool->parent->cmd.ready) {
-		(void)queue_cmdf(&pool->parent->cmd, on_unblocked, NULL,
+		(void)queue_cmdf(&pool->parent->cmd, NULL, NULL,
 		    "CLIENT UNBLOCK %lld", pool->take_id);
 		pool->take_id = 0;
 	}
@@ -261,7 +261,9 @@ hear_stderr(struct pool_child *pc, const char *id)
 	pc->mute = !child_read_stderr(&pc->child, id);
 	if (!pc->mute)
 		return;
-	loop_del(l, &pc->err);		/* closed already; only forgets it */
+	loop_del(l, &pc->err);
+	close(pc->child.err_fd);
+	pc->child.err_fd = -1;
 	if (!pc->worn) {
 		pc->worn = true;
 		pool_fill(pc->pool);
@@ -286,13 +288,13 @@ on_stderr(struct loop_fd *lfd, uint32_t events)
 static void
 collect_health(struct pool_child *pc, int slot)
 {
-	struct pool	*pool = pc->pool;
-	struct str	 text = STR_NULL;
-	bool		 was = pool->ok;
+	struct pool		*pool = pc->pool;
+	struct child_answer	 a = { .rep = STR_NULL };
+	bool			 was = pool->ok;
 
 	pc->health = false;
-	pool->ok = child_reply(&pc->child, slot, &text) && text.len == 0;
-	snprintf(pool->why, sizeof(pool->why), "%.*s", STR_ARG(text));
+	pool->ok = child_reply(&pc->child, slot, &a) && a.rep.len == 0;
+	snprintf(pool->why, sizeof(pool->why), "%.*s", STR_ARG(a.rep));
 	if (was != pool->ok)
 		log_warn("pool.health pool=%s ok=%d why=%s", pool->name,
 		    pool->ok, log_quote(pool->why, strlen(pool->why)));
@@ -303,10 +305,11 @@ static void
 collect(struct pool_child *pc)
 {
 	struct child	*c = &pc->child;
+	struct child_answer a;
 	struct wjob	*j;
 	char		 id[REQID_MAX + 1];
 	bool		 heard = false;
-	int		 i;
+	int		 i, fd;
 
 	for (i = 0; i < RING_SLOTS; i++) {
 		if (!(c->used & 1U << i) || child_state(c, i) != RING_DONE)
@@ -320,8 +323,12 @@ collect(struct pool_child *pc)
 		}
 		if (j != NULL)
 			job_replied(j, c, i);
-		else if (c->ring->slots[i].kind == RING_HEALTH)
+		else if (c->kind[i] == RING_HEALTH)
 			collect_health(pc, i);
+		else if (child_reply(c, i, &a) &&
+		    a.body_in == RING_BODY_FILE &&
+		    (fd = child_take_file(c, i, &a)) != -1)
+			close(fd);	/* of a job that is not ours any more */
 		child_done(c, i);
 		c->said = 0;
 	}
@@ -485,7 +492,7 @@ pool_fill(struct pool *pool)
 		return;
 	for (i = 0; i < pool->nchildren; i++)
 		n += !pool->children[i]->worn;
-	for (; n < pool->slots && pool->nchildren < CHILDREN_MAX; n++)
+	for (; n < pool->slots && pool->nchildren < 2 * CHILDREN_MAX; n++)
 		if (pool_spawn_one(pool) == -1)
 			break;
 }
@@ -534,6 +541,16 @@ pool_choose(struct pool *pool, const struct wjob *j)
 	return (best);
 }
 
+static bool
+pool_no_body(struct wjob *j, const char *why)
+{
+	log_err("job.body id=%.*s why=%s", STR_ARG(j->id), log_quote(why,
+	    strlen(why)));
+	job_fail(j, 503, "the worker could not open the request's body (%s); "
+	    "try again later", why);
+	return (true);
+}
+
 /* Hand a job to a child.  False: the child is gone or full, try another. */
 static bool
 pool_give(struct pool_child *pc, struct wjob *j)
@@ -543,10 +560,13 @@ pool_give(struct pool_child *pc, struct wjob *j)
 	uint64_t	 len;
 	int		 fd = -1;
 
-	if (j->body_fd != -1)
-		fd = dup(j->body_fd);
-	else if (j->body == JOB_BODY_SPOOL) {
+	if (j->body_fd != -1) {
+		if ((fd = dup(j->body_fd)) == -1)
+			return (pool_no_body(j, strerror(errno)));
+	} else if (j->body == JOB_BODY_SPOOL) {
 		fd = spool_read(&p->spool, j->ref, &len, &err);
+		if (fd == -1 && errno != ENOENT)
+			return (pool_no_body(j, err.msg));
 		if (fd == -1 || len != j->body_len) {
 			if (fd != -1)
 				close(fd);
@@ -562,7 +582,7 @@ pool_give(struct pool_child *pc, struct wjob *j)
 	TAILQ_REMOVE(&pc->pool->pending, j, list);
 	j->listed = false;
 	pc->pool->nrunning++;
-	j->state = WJOB_RUNNING;
+	job_state(j, WJOB_RUNNING);
 	j->child = &pc->child;
 	if (job_us(j) >= SHORT_US)
 		pc->slow = true;
@@ -616,7 +636,7 @@ child_tick(struct pool_child *pc)
 		if (child_state(c, i) == RING_RUNNING && since != 0 &&
 		    now - since > STUCK_US)
 			stuck = true;
-		if (now / 1000 < c->ring->slots[i].deadline_ms)
+		if (now / 1000 < c->deadline_ms[i])
 			continue;
 		if (j != NULL && child_state(c, i) == RING_READY &&
 		    child_take_back(c, i)) {
@@ -680,6 +700,7 @@ pool_health(struct pool *pool)
 		if (child_put(&pc->child, RING_HEALTH, STR_NULL,
 		    clock_mono_ms() + HEALTH_MS, -1, NULL) != -1) {
 			pc->health = true;
+			pc->slow = true;	/* nothing waits behind it */
 			child_ring(&pc->child);
 		}
 		return;

@@ -55,12 +55,14 @@ wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
 	struct pollfd	 pfd[3];
 	int64_t		 left;
 	char		 how[80];
+	bool		 silent = false;
 	int		 status;
 
 	for (;;) {
 		pfd[0] = (struct pollfd){ c->sock, POLLIN, 0 };
 		pfd[1] = (struct pollfd){ c->pidfd, POLLIN, 0 };
-		pfd[2] = (struct pollfd){ c->err_fd, POLLIN, 0 };
+		/* Closed by the child, it would be ready for ever. */
+		pfd[2] = (struct pollfd){ silent ? -1 : c->err_fd, POLLIN, 0 };
 		left = deadline_ms - clock_mono_ms();
 		if (left <= 0) {
 			child_kill(c);
@@ -72,7 +74,9 @@ wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
 		if (poll(pfd, 3, (int)left) <= 0)
 			continue;
 		if (pfd[2].revents & POLLIN)
-			child_read_stderr(c, "-");
+			silent = !child_read_stderr(c, "-");
+		else if (pfd[2].revents)
+			silent = true;
 		if (pfd[0].revents)
 			child_hear(c);
 		if (child_state(c, slot) == RING_DONE)
@@ -94,31 +98,37 @@ static int
 collect(struct child *c, int slot, int source_fd, struct process_result *res,
     struct ufop_err *err)
 {
-	struct ring_slot *s = &c->ring->slots[slot];
-	struct reply	 r;
-	struct str	 rep;
-	int		 fd;
+	struct child_answer	 a;
+	struct reply		 r;
+	struct stat		 st;
+	int			 fd;
 
-	if (!child_reply(c, slot, &rep))
+	if (!child_reply(c, slot, &a))
 		return (err_set(err, UFOP_FAILED,
 		    "the child's answer could not be read"));
-	if (reply_decode(&r, rep, err) == -1)
+	if (reply_decode(&r, a.rep, err) == -1)
 		return (-1);
 	res->status = r.status;
 	res->run_us = r.run_us;
 	res->peak_kb = atomic_load(&c->ring->peak_kb);
 	snprintf(res->type, sizeof(res->type), "%.*s", STR_ARG(r.type));
 	snprintf(res->log, sizeof(res->log), "%.*s", STR_ARG(r.log));
-	if (s->rep_in == RING_BODY_SLOT) {
+	if (a.body_in == RING_BODY_SLOT) {
 		res->len = r.ref.len;
 		res->data = xmalloc(res->len + 1);
 		if (res->len > 0)
 			memcpy(res->data, r.ref.s, res->len);
 		return (0);
 	}
-	fd = s->rep_in == RING_BODY_SOURCE ? dup(source_fd) :
-	    child_take_file(c, slot);
-	res->len = s->file_len;
+	fd = a.body_in == RING_BODY_SOURCE ? dup(source_fd) :
+	    child_take_file(c, slot, &a);
+	if (fd == -1 || fstat(fd, &st) == -1) {
+		if (fd != -1)
+			close(fd);
+		return (err_set(err, UFOP_FAILED,
+		    "the child's result could not be read"));
+	}
+	res->len = st.st_size;
 	res->map = mmap(NULL, res->len, PROT_READ, MAP_SHARED, fd, 0);
 	close(fd);
 	if (res->map == MAP_FAILED) {
@@ -160,6 +170,12 @@ run_in(const char *base, const struct settings *settings,
 	    deadline_ms, rq->fd == -1 ? -1 : dup(rq->fd), NULL);
 	child_ring(&c);
 	buf_release(&entry);
+	if (slot == -1) {
+		(void)child_reap(&c, how, sizeof(how));
+		spool_close(&spool);
+		return (err_set(err, UFOP_FAILED, "the child could not start: "
+		    "%.300s", c.last_line[0] != '\0' ? c.last_line : how));
+	}
 	rc = wait_done(&c, slot, deadline_ms, err);
 	if (rc == 0) {
 		rc = collect(&c, slot, rq->fd, res, err);

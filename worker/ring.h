@@ -43,11 +43,16 @@ enum ring_body {
 	RING_BODY_SOURCE,	/* it is the source, byte for byte */
 };
 
+/*
+ * A slot's state and, above it, how often the slot has been filled: a bell that
+ * was rung for a job taken back meanwhile must not start the next one in there.
+ */
+#define RING_STATE(turn, state)	((uint32_t)(turn) << 2 | (state))
+
 struct ring_slot {
-	_Atomic uint32_t	state;
+	_Atomic uint32_t	state;		/* RING_STATE() */
 	uint32_t		kind;
 	int64_t			deadline_ms;	/* CLOCK_MONOTONIC */
-	uint32_t		has_body_fd;	/* came with the doorbell */
 	uint32_t		req_len;
 	uint32_t		rep_len;
 	uint32_t		retry;		/* UFOP_RETRY: rep is the failure */
@@ -75,6 +80,7 @@ struct ring_msg {
 	uint8_t	 kind;
 	uint8_t	 n;
 	uint8_t	 slots[RING_SLOTS];
+	uint32_t turns[RING_SLOTS];	/* of each of them, when it was filled */
 };
 
 /* A child's exit status that says why; above what handlers use by habit. */

@@ -26,6 +26,7 @@ struct run_sink {
 	int			*fd;		/* the slot's reply file */
 	unsigned char		*map;		/* of the reply file, or NULL */
 	size_t			 map_len;
+	bool			 dirty;		/* the file holds something */
 	bool			 in_source;	/* the result is the source */
 	const void		*source;	/* mapped from a file; or NULL */
 	size_t			 source_len;
@@ -75,6 +76,7 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 		return (NULL);
 	}
 	rs->map_len = max;
+	rs->dirty = true;
 	return (rs->map);
 }
 
@@ -89,6 +91,7 @@ sink_bytes(struct reply_sink *sink, const void *data, size_t len,
 	rs->in_source = data == rs->source && len == rs->source_len;
 	if (rs->in_source)
 		return (0);
+	rs->dirty = true;
 	while (done < len) {
 		n = pwrite(*rs->fd, (const char *)data + done, len - done,
 		    (off_t)done);
@@ -334,7 +337,6 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 	int64_t			 started = clock_mono_us();
 	int			 i, rc = -1;
 
-	atomic_store(&slot->started_us, started);
 	buf_clear(&run->notes);
 	max_output = settings_size(run->settings, "worker", "max_output");
 	reply_init(&in, NULL, max_output);
@@ -400,16 +402,14 @@ done:
 	reply_release(&in);
 	reply_release(&out);
 	free(held);
-	if (rs.map != NULL) {
+	if (rs.map != NULL)
 		munmap(rs.map, rs.map_len);
-		/* Unused after all: the next job must not find this one's. */
-		if (slot->rep_in != RING_BODY_FILE)
-			(void)!ftruncate(*rs.fd, 0);
-	}
 	if (slot->rep_in == RING_BODY_FILE) {
 		close(*rs.fd);
 		*rs.fd = -1;
-	}
+	} else if (rs.dirty)
+		/* Unused after all: the next job must not find this one's. */
+		(void)!ftruncate(*rs.fd, 0);
 	if (map != NULL)
 		munmap(map, st.st_size);
 	arena_clear(&run->arena);

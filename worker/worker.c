@@ -4,6 +4,7 @@
  */
 #include <sys/epoll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
@@ -71,6 +72,10 @@ kill_strays(const struct parent *p)
 	if (n <= 0)
 		return;
 	text[n] = '\0';
+	/* Cut by the buffer, the last number may be half of one. */
+	if ((s = strrchr(text, ' ')) == NULL)
+		return;
+	s[1] = '\0';
 	for (s = text; (pid = (pid_t)strtol(s, &end, 10)) > 0; s = end) {
 		if (is_ours(p, pid))
 			continue;
@@ -143,7 +148,8 @@ stop_step(struct parent *p)
 	/* What came in while the wait was being ended goes back at once. */
 	for (j = TAILQ_FIRST(&p->all); j != NULL; j = next) {
 		next = TAILQ_NEXT(j, all);
-		if (j->state == WJOB_PENDING ||
+		if (j->state == WJOB_PENDING || j->state == WJOB_FETCHING ||
+		    j->state == WJOB_LOADING ||
 		    (late && j->state == WJOB_RUNNING)) {
 			if (j->state == WJOB_RUNNING) {
 				j->child->owner[j->slot] = NULL;
@@ -188,6 +194,7 @@ say_ready(struct parent *p)
 static void
 worker_loop(struct parent *p)
 {
+	int64_t	 due;
 	int	 i, ms, wait;
 
 	for (;;) {
@@ -207,9 +214,10 @@ worker_loop(struct parent *p)
 		for (i = 0; i < p->npools; i++)
 			if ((ms = pool_patience_ms(&p->pools[i])) < wait)
 				wait = ms;
-		if (p->next_due_ms != -1) {
-			ms = (int)(p->next_due_ms - queue_now_ms());
-			wait = ms < 0 ? 0 : ms < wait ? ms : wait;
+		if (p->next_due_ms != -1 && p->cmd.ready && !p->bye_sent) {
+			due = p->next_due_ms - queue_now_ms();
+			if (due < wait)		/* ticks come every 5 ms at most */
+				wait = due < 5 ? 5 : (int)due;
 		}
 		loop_flush(p->loop);
 		loop_once(p->loop, wait);
@@ -309,6 +317,7 @@ worker_run(const struct settings *settings, const struct services *services,
 	struct parent		*p = &parent;
 	struct loop_fd		 sig = { .run = on_signal, .arg = p };
 	struct ufop_err		 err;
+	struct rlimit		 rl;
 	sigset_t		 set;
 	int			 i, rc = 0, fd;
 
@@ -322,6 +331,11 @@ worker_run(const struct settings *settings, const struct services *services,
 	TAILQ_INIT(&p->all);
 	TAILQ_INIT(&p->settle);
 	p->tasks = xcalloc(services->ntasks + 1, sizeof(*p->tasks));
+	/* A descriptor or two a job in hand, seventeen a child. */
+	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
+		rl.rlim_cur = rl.rlim_max;
+		(void)setrlimit(RLIMIT_NOFILE, &rl);
+	}
 	sigemptyset(&set);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGINT);

@@ -60,27 +60,55 @@ browser_why(struct browser *b, char *out, size_t size)
 		    words[0] != '\0' ? ": " : " unexpectedly", words);
 }
 
+/* One answer of a browser that has just started, parsed; NULL: it has ended. */
+static json_t *
+first_answer(struct browser *b, const char *method, json_t *params)
+{
+	struct cdp_msg	 m;
+	int		 id = cdp_send(&b->cdp, "", method, params);
+
+	do {
+		if (cdp_recv(&b->cdp, clock_mono_us() + START_US, &m) != 1)
+			return (NULL);
+	} while (m.id != id);
+	return (cdp_parse(&m));
+}
+
+/* The page it opens by itself is nobody's, and has a renderer of its own. */
+static int
+close_first_page(struct browser *b)
+{
+	json_t	*answer, *targets, *t;
+	size_t	 i;
+
+	answer = first_answer(b, "Target.getTargets", NULL);
+	if (answer == NULL)
+		return (-1);
+	targets = json_object_get(json_object_get(answer, "result"),
+	    "targetInfos");
+	json_array_foreach(targets, i, t)
+		(void)cdp_send(&b->cdp, "", "Target.closeTarget", json_pack(
+		    "{s:O}", "targetId", json_object_get(t, "targetId")));
+	json_decref(answer);
+	return (0);
+}
+
 static int
 launch(struct browser *b, struct ufop_err *err)
 {
-	struct cdp_msg	 m;
-	char		 why[300];
-	int		 rfd, wfd, id;
+	char	 why[300];
+	int	 rfd, wfd;
 
 	if (keeper_launch(&b->keeper, &rfd, &wfd, err) == -1)
 		return (-1);
 	cdp_init(&b->cdp, rfd, wfd);
 	b->up = true;
-	id = cdp_send(&b->cdp, "", "Browser.getVersion", NULL);
-	do {
-		if (cdp_recv(&b->cdp, clock_mono_us() + START_US, &m) != 1) {
-			browser_why(b, why, sizeof(why));
-			browser_drop(b);
-			return (err_set(err, UFOP_UNAVAILABLE, "cannot start "
-			    "the browser: %s", why));
-		}
-	} while (m.id != id);
-	return (0);
+	if (close_first_page(b) == 0)
+		return (0);
+	browser_why(b, why, sizeof(why));
+	browser_drop(b);
+	return (err_set(err, UFOP_UNAVAILABLE, "cannot start the browser: %s",
+	    why));
 }
 
 /* ---- the next tab ---------------------------------------------------- */
