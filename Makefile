@@ -64,7 +64,7 @@ LIBUFOP	:= $(BUILD)/libufop.so
 # UFOP_ABI of ufop.h: objects built against another one are refused.
 ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
 
-.PHONY: all run test unit integration bench setup install uninstall image deb clean help
+.PHONY: all run test unit integration bench bench-screenshot setup install uninstall image deb clean help
 .DELETE_ON_ERROR:
 
 # `make run` and `make test` fetch missing Debian packages first; a plain
@@ -74,7 +74,7 @@ all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
 
 help:
 	@sed -n '2,7p' Makefile
-	@echo "targets: all run test unit integration bench setup install uninstall image deb clean"
+	@echo "targets: all run test unit integration bench bench-screenshot setup install uninstall image deb clean"
 
 setup:
 	@scripts/setup
@@ -96,6 +96,9 @@ integration:
 bench: setup
 	@$(MAKE) --no-print-directory all
 	@scripts/bench
+
+bench-screenshot:
+	@scripts/bench-screenshot
 
 $(UFOP): $(call obj,$(LIB_SRC) $(ROUTER_SRC) $(WORKER_SRC) $(CLI_SRC)) $(BUILD)/templates.o
 	$(call say,LD,$@)
@@ -172,20 +175,23 @@ $(BUILD)/%.o: %.c
 # is a test.  Built by `make SANITIZE=... BUILD=... unit-program`.
 .PHONY: unit-program
 unit-program: $(BUILD)/unit $(SO)
-$(BUILD)/tests/unit/%.o: CPPFLAGS += -Itests/unit -Iworker/handlers/images
+$(BUILD)/tests/unit/%.o: CPPFLAGS += -Itests/unit -Iworker/handlers/images \
+	-Iworker/handlers/screenshot
 $(BUILD)/tests/unit/%.o: CFLAGS += -Wno-missing-prototypes
 $(BUILD)/tests/unit/list.c: $(UNIT_SRC)
 	@mkdir -p $(@D)
 	@sh tests/unit/list.sh $(UNIT_SRC) > $@
 $(BUILD)/tests/unit/list.o: $(BUILD)/tests/unit/list.c
 	$(Q)$(CC) $(CPPFLAGS) -Itests/unit $(CFLAGS) -c -o $@ $<
-UNIT_HANDLERS := $(wildcard worker/handlers/images/*.c)
+# Each service file defines ufop_service: one of them can be linked in.
+UNIT_HANDLERS := $(wildcard worker/handlers/images/*.c) $(filter-out \
+	%/screenshot.c,$(wildcard worker/handlers/screenshot/*.c))
 # Of the front only what needs no Kore.
 UNIT_APP := app/chunked.c app/head.c app/query.c
 $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
 		$(call obj,$(LIB_SRC) $(ROUTER_SRC) $(filter-out %/main.c,$(WORKER_SRC)) $(UNIT_HANDLERS) $(UNIT_APP))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images) $(LIBS_screenshot)
 
 INSTALL	?= install
 to	:= $(DESTDIR)$(PREFIX)

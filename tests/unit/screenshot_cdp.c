@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/* Messages of the DevTools protocol over a pipe; the SOCKS5 grammar. */
+#include <string.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "cdp.h"
+#include "reqid.h"
+#include "socks.h"
+#include "store.h"
+#include "unit.h"
+
+struct fake {
+	struct cdp	 cdp;
+	int		 to, from;	/* the browser's ends */
+};
+
+static void
+fake_open(struct fake *f)
+{
+	int	 in[2], out[2];
+
+	CHECK(pipe(in) == 0 && pipe(out) == 0);
+	cdp_init(&f->cdp, in[0], out[1]);
+	f->to = in[1];
+	f->from = out[0];
+}
+
+static void
+fake_close(struct fake *f)
+{
+	cdp_release(&f->cdp);
+	close(f->to);
+	close(f->from);
+}
+
+static void
+fake_says(struct fake *f, const char *text, size_t len)
+{
+	CHECK(write(f->to, text, len) == (ssize_t)len);
+}
+
+static int
+receive(struct fake *f, struct cdp_msg *m)
+{
+	return (cdp_recv(&f->cdp, clock_mono_us() + 50000, m));
+}
+
+void
+test_screenshot_cdp_sends(void)
+{
+	static const char	 want[] = "{\"id\":1,\"method\":\"A.b\"}\0"
+	    "{\"id\":2,\"method\":\"C.d\",\"params\":{\"e\":1},\"sessionId\":"
+	    "\"S\"}";
+	struct cdp_msg		 m;
+	struct fake		 f;
+	char			 got[256];
+
+	fake_open(&f);
+	CHECK_INT(cdp_send(&f.cdp, "", "A.b", NULL), 1);
+	CHECK_INT(cdp_send(&f.cdp, "S", "C.d", json_pack("{s:i}", "e", 1)), 2);
+	CHECK_INT(receive(&f, &m), 0);
+	CHECK_INT(read(f.from, got, sizeof(got)), sizeof(want));
+	CHECK(memcmp(got, want, sizeof(want)) == 0);
+	fake_close(&f);
+}
+
+void
+test_screenshot_cdp_receives(void)
+{
+	static const char	 one[] = "{\"id\":7,\"result\":{},\"sessionId\":"
+	    "\"ABC\"}";
+	static const char	 two[] = "{\"method\":\"Page.x\",\"params\":{}}";
+	struct cdp_msg		 m;
+	struct fake		 f;
+	json_t			*json;
+
+	fake_open(&f);
+	/* In pieces, two at once, and one cut in the middle. */
+	fake_says(&f, one, 5);
+	CHECK_INT(receive(&f, &m), 0);
+	fake_says(&f, one + 5, sizeof(one) - 5);
+	fake_says(&f, two, sizeof(two));
+	fake_says(&f, one, 9);
+	CHECK_INT(receive(&f, &m), 1);
+	CHECK_INT(m.id, 7);
+	CHECK(str_eq_c(m.session, "ABC"));
+	json = cdp_parse(&m);
+	CHECK(json_is_object(json_object_get(json, "result")));
+	json_decref(json);
+	CHECK_INT(receive(&f, &m), 1);
+	CHECK_INT(m.id, 0);
+	CHECK(str_eq_c(m.method, "Page.x"));
+	CHECK_INT(m.session.len, 0);
+	CHECK_INT(receive(&f, &m), 0);
+	fake_says(&f, one + 9, sizeof(one) - 9);
+	CHECK_INT(receive(&f, &m), 1);
+	close(f.to);
+	CHECK_INT(receive(&f, &m), -1);
+	fake_close(&f);
+}
+
+void
+test_screenshot_cdp_picture_is_cut_out(void)
+{
+	struct cdp_msg	 m = { .text = STR("{\"id\":3,\"result\":{\"data\":"
+	    "\"aGVsbG8=\"},\"sessionId\":\"S\"}") };
+	struct str	 b64;
+	unsigned char	 out[16];
+
+	CHECK(cdp_data(&m, &b64));
+	CHECK_INT(cdp_b64(out, b64), 5);
+	CHECK(memcmp(out, "hello", 5) == 0);
+	m.text = STR("{\"id\":3,\"result\":{\"frameId\":\"x\"}}");
+	CHECK(!cdp_data(&m, &b64));
+	m.text = STR("{\"id\":3,\"result\":{\"data\":\"abc");
+	CHECK(!cdp_data(&m, &b64));
+	m.text = STR("{}");
+	CHECK(!cdp_data(&m, &b64));
+}
+
+void
+test_screenshot_cdp_base64(void)
+{
+	unsigned char	 in[256], out[512];
+	struct str	 b64;
+	json_t		*json;
+	size_t		 i, n;
+
+	for (i = 0; i < sizeof(in); i++)
+		in[i] = (unsigned char)(i * 37 + 11);
+	for (n = 0; n < sizeof(in); n++) {
+		json = cdp_b64_json(in, n);
+		b64 = str_from(json_string_value(json));
+		CHECK_INT(cdp_b64(out, b64), n);
+		CHECK(memcmp(in, out, n) == 0);
+		CHECK_INT(str_b64_decode(out, b64), n);
+		json_decref(json);
+	}
+	CHECK_INT(cdp_b64(out, STR("abc")), -1);
+	CHECK_INT(cdp_b64(out, STR("ab-_")), -1);
+	CHECK_INT(cdp_b64(out, STR("a===")), -1);
+	CHECK_INT(cdp_b64(out, STR("=abc")), -1);
+	CHECK_INT(cdp_b64(out, STR("ab=c")), -1);
+}
+
+void
+test_screenshot_socks_greeting(void)
+{
+	static const unsigned char	 good[] = { 5, 2, 2, 0 };
+	static const unsigned char	 no_method[] = { 5, 1, 2 };
+	static const unsigned char	 four[] = { 4, 1 };
+	size_t				 i;
+
+	for (i = 0; i < sizeof(good); i++)
+		CHECK_INT(socks_greeting(good, i), 0);
+	CHECK_INT(socks_greeting(good, sizeof(good)), 4);
+	CHECK_INT(socks_greeting(no_method, 3), -1);
+	CHECK_INT(socks_greeting(four, 2), -1);
+}
+
+void
+test_screenshot_socks_request(void)
+{
+	static const struct {
+		const char	*bytes;
+		size_t		 len;
+		int		 rc, code, port;
+		const char	*host;
+	} cases[] = {
+		{ "\5\1\0\1\x7f\0\0\1\0\x50", 10, 10, 0, 80, "127.0.0.1" },
+		{ "\5\1\0\3\4A.bc\1\xbb", 11, 11, 0, 443, "a.bc" },
+		{ "\5\1\0\3\12" "2130706433\0\x50", 17, 17, 0, 80,
+		    "127.0.0.1" },
+		{ "\5\1\0\4\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\1\0\x50", 22, 22, 0,
+		    80, "::1" },
+		{ "\5\1\0\4\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1\0\x50", 22,
+		    22, 0, 80, "::ffff:127.0.0.1" },
+		{ "\5\2\0\1\x7f\0\0\1\0\x50", 10, -1, 7, 0, NULL },
+		{ "\5\3\0\1\x7f\0\0\1\0\x50", 10, -1, 7, 0, NULL },
+		{ "\5\1\0\2\x7f\0\0\1\0\x50", 10, -1, 8, 0, NULL },
+		{ "\4\1\0\1\x7f\0\0\1\0\x50", 10, -1, 1, 0, NULL },
+		{ "\5\1\0\1\x7f\0\0\1\0\0", 10, -1, 1, 0, NULL },
+		{ "\5\1\0\3\0\0\x50", 7, -1, 1, 0, NULL },
+		{ "\5\1\0\3\3a\0b\0\x50", 10, -1, 1, 0, NULL },
+		{ "\5\1\0\3\3a b\0\x50", 10, -1, 1, 0, NULL },
+	};
+	char		 host[EGRESS_HOST_MAX + 1];
+	uint16_t	 port;
+	size_t		 i, n;
+	int		 code;
+
+	for (i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const unsigned char	*p =
+		    (const unsigned char *)cases[i].bytes;
+
+		if (cases[i].rc > 0)
+			for (n = 0; n < cases[i].len; n++)
+				CHECK_MSG(socks_request(p, n, host, &port,
+				    &code) == 0, "case %zu, %zu bytes", i, n);
+		CHECK_MSG(socks_request(p, cases[i].len, host, &port, &code) ==
+		    cases[i].rc, "case %zu", i);
+		if (cases[i].rc == -1) {
+			CHECK_INT(code, cases[i].code);
+			continue;
+		}
+		CHECK_STR(host, cases[i].host);
+		CHECK_INT(port, cases[i].port);
+	}
+}
+
+void
+test_screenshot_store_scribe_line(void)
+{
+	struct buf	 line;
+
+	buf_init(&line, 1024);
+	store_scribe(&line, 1732180000, "host", 1234567,
+	    STR("http://a/\1b\nc"));
+	CHECK_STR(line.p, "1732180000\1host\1screenshot\1" "1.234\1" "0\1"
+	    "http://a/?b?c\n");
+	buf_release(&line);
+}
