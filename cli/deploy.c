@@ -428,9 +428,13 @@ parse(struct cli *cli, struct deploy *d, int argc, char **argv)
 			}
 		}
 	}
-	if (optind < argc) {
-		cli->status = cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]);
+	if (argc - optind > 1) {
+		cli->status = cli_usage(cli, "more than one DIR");
+		return (-1);
+	}
+	if (optind < argc && chdir(argv[optind]) == -1) {
+		err_sys(&err, "cannot go to the directory '%s'", argv[optind]);
+		cli->status = cli_fail(&err);
 		return (-1);
 	}
 	return (0);
@@ -458,9 +462,9 @@ run(struct cli *cli, int argc, char **argv)
 
 const struct cli_cmd cli_deploy = {
 	.name = "deploy",
-	.operands = "",
+	.operands = "[DIR]",
 	.summary = "build the image, push it, release and start it",
-	.prose = "Write " DORA_FILE ", register the ufop unless it is, build "
+	.prose = "In DIR, or here: write " DORA_FILE ", register the ufop unless it is, build "
 	    "its image by docker, push it, make a release and start instances, "
 	    "by the platform's tool, which must be logged in. Each command is "
 	    "shown first. When a step fails, what it says stands above, and "

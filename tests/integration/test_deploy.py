@@ -150,6 +150,20 @@ def test_all_steps_in_order():
                   "%s is not shown", call)
 
 
+def test_project_is_found_by_operand_or_option():
+    with Platform() as p:
+        name = os.path.basename(p.dir)
+        for where in ((name,), ("-C", name)):
+            if os.path.exists(p.log):
+                os.unlink(p.log)
+            r = p.run(UFOP, "deploy", *ARGS, *where, cwd=p.top, env={
+                "PATH": p.bin + ":" + ENV["PATH"]})
+            check_eq(r.returncode, 0, r.stderr)
+            check("docker build -t my-ufop:v1 ." in p.calls(), "%r", where)
+            check(os.path.exists(os.path.join(p.dir, "dora.yaml")), "dora")
+            os.unlink(os.path.join(p.dir, "dora.yaml"))
+
+
 def test_what_is_registered_is_not_registered_again():
     with Platform() as p:
         r = p.deploy(*ARGS, *MORE, registered="my-ufop private")

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""What the documents say: examples run, options and names agree."""
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import harness
+from harness import BUILD, ROOT, UFOP, check, check_eq, deadline, \
+    need_program
+from test_project import ENV
+
+DOCS = os.path.join(ROOT, "docs")
+
+
+def read(*path):
+    with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
+        return f.read()
+
+
+def fences(text):
+    """(language, content, line) of each fenced block."""
+    for m in re.finditer(r"^```(\w+)\n(.*?)^```$", text, re.M | re.S):
+        yield m.group(1), m.group(2), text.count("\n", 0, m.start()) + 1
+
+
+class Shell:
+    """One directory after the other, as a reader's shell would stand in them."""
+
+    def __init__(self):
+        self.top = tempfile.mkdtemp(prefix="docs-")
+        os.chmod(self.top, 0o755)
+        self.dir = self.top
+        bin_dir = os.path.join(self.top, "bin")
+        os.mkdir(bin_dir)
+        os.symlink(UFOP, os.path.join(bin_dir, "ufop"))
+        self.env = dict(ENV, PATH=bin_dir + ":" + ENV["PATH"])
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        harness.remove_tree(self.top)
+
+    def run(self, command):
+        r = subprocess.run(["bash", "-c", command + "\n{ rc=$?; pwd >&9; } "
+                            "9> '%s/pwd'; exit $rc" % self.top],
+                           cwd=self.dir, env=self.env, text=True,
+                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                           stderr=subprocess.STDOUT, timeout=60)
+        with open(os.path.join(self.top, "pwd")) as f:
+            self.dir = f.read().strip()
+        return r.stdout
+
+    def console(self, text, where):
+        """Lines with $ are run, the others are what they print."""
+        command, wanted = None, []
+        lines = text.splitlines() + ["$ "]
+        while lines:
+            line = lines.pop(0)
+            shown = line.startswith("$ ") and not (
+                command and "--dry-run" in command and line != "$ ")
+            if not shown:
+                wanted.append(line)
+                continue
+            if command is not None:
+                self.compare(command, wanted, where)
+            command, wanted = line[2:], []
+            here = re.search(r"<<'(\w+)'", command)
+            while here and not command.endswith("\n" + here.group(1)):
+                command += "\n" + lines.pop(0)
+
+    def compare(self, command, wanted, where):
+        got = self.run(command).splitlines()
+        want = "\n".join(wanted)
+        pattern = re.escape(want).replace(re.escape("..."), "(?:.|\n)*")
+        check(re.fullmatch(pattern, "\n".join(got)), "%s: $ %s\nprints\n%s\n"
+              "instead of\n%s", where, command, "\n".join(got), want)
+
+
+def walk(name, shell):
+    """All examples of a document, in order."""
+    for language, text, line in fences(read("docs", name)):
+        where = "%s:%d" % (name, line)
+        if language == "console":
+            shell.console(text, where)
+        elif language == "c":
+            m = re.match(r"/\* (\w+\.c)", text)
+            check(m, "%s: an example without a name", where)
+            path = os.path.join(shell.dir, m.group(1))
+            with open(path, "w") as f:
+                f.write(text)
+            r = subprocess.run(
+                ["cc", "-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra",
+                 "-Werror", "-fPIC", "-shared", "-I",
+                 os.path.join(ROOT, "include"), "-o", "/dev/null", path],
+                capture_output=True, text=True)
+            check(r.returncode == 0, "%s: %s", where, r.stderr)
+
+
+@deadline(180)
+def test_every_example_of_the_guide_runs():
+    with Shell() as shell:
+        walk("guide.md", shell)
+
+
+@deadline(180)
+def test_every_example_for_those_from_python_runs():
+    with Shell() as shell:
+        walk("from-python.md", shell)
+
+
+def test_handler_manual_names_every_function():
+    names = set(re.findall(r"^UFOP_API [^;]*?\b(ufop_\w+)\(",
+                           read("include", "ufop.h"), re.M))
+    check(len(names) > 20, "functions: %r", sorted(names))
+    manual = read("docs", "ufop-handler.7")
+    missing = [n for n in names if not re.search(r"\b%s\b" % n, manual)]
+    check_eq(missing, [], "not in ufop-handler(7)")
+    named = set(re.findall(r"\b(ufop_[a-z0-9_]+)\b", manual)) - {
+        "ufop_job", "ufop_reply", "ufop_task", "ufop_service",
+        "ufop_setting_def"}
+    check_eq(sorted(named - names), [], "only in ufop-handler(7)")
+
+
+def test_settings_manual_names_every_setting():
+    services = " ".join(sorted(n[:-3] for n in os.listdir(
+        os.path.join(BUILD, "services"))))
+    r = subprocess.run(["sh", os.path.join(ROOT, "scripts",
+                                           "manual-settings"), UFOP, services],
+                       env=ENV, capture_output=True, text=True)
+    check(r.returncode == 0, "%s", r.stderr)
+    manual = r.stdout
+    shown = subprocess.run([UFOP, "config", "show", "--all"], cwd="/",
+                           env=ENV, capture_output=True, text=True).stdout
+    names = re.findall(r"^(\w+) =", shown, re.M)
+    check(len(names) > 30, "settings: %r", names)
+    for name in names:
+        check(re.search(r"^\.It Cm %s$" % name, manual, re.M),
+              "%s is not in ufop.ini(5)", name)
+
+
+def commands():
+    text = subprocess.run([UFOP, "--help"], capture_output=True,
+                          text=True).stdout
+    return re.findall(r"^  (\w+) +\S", text, re.M)
+
+
+def helped(command):
+    text = subprocess.run([UFOP, command, "--help"], capture_output=True,
+                          text=True).stdout
+    return set(re.findall(r"--([a-z-]+)", "\n".join(
+        line[:26] for line in text.splitlines() if line.startswith("  "))))
+
+
+def test_manual_names_every_command_and_option():
+    manual = read("docs", "ufop.1")
+    option = re.compile(r"\bFl -([a-z-]+)|, -([a-z-]+)")
+
+    def of_manual(text):
+        return {a or b for line in text.splitlines()
+                if line.startswith(".It Fl") for a, b in option.findall(line)}
+    common = of_manual(manual[manual.index(".Sh COMMON OPTIONS"):
+                              manual.index(".Sh COMMANDS")])
+    synopsis = manual[manual.index(".Sh SYNOPSIS"):
+                      manual.index(".Sh DESCRIPTION")]
+    check(len(commands()) > 12, "commands: %r", commands())
+    for command in commands():
+        check("\n.Cm %s\n" % command in synopsis, "%s is not in the synopsis",
+              command)
+        section = re.search(r"^\.Ss ufop %s$(.*?)^\.S[sh] " % command, manual,
+                            re.M | re.S)
+        check(section, "the manual has no section on %s", command)
+        own = of_manual(section.group(1))
+        want = own | common if "set" in helped(command) else own
+        check_eq(sorted(want), sorted(helped(command)),
+                 "options of " + command)
+
+
+def test_documents_name_only_what_there_is():
+    """ufop COMMAND --option, settings and files that a document mentions."""
+    known = set(commands())
+    for path in sorted(glob.glob(os.path.join(ROOT, "*.md")) +
+                       glob.glob(os.path.join(DOCS, "*.md"))):
+        text = read(path)
+        name = os.path.basename(path)
+        for command, rest in re.findall(
+                r"(?:^|[`$ /(])ufop ([a-z]+)((?: [^`\n]*)?)", text, re.M):
+            if command not in known:
+                continue
+            for option in re.findall(r" --([a-z-]+)", rest.split("|")[0]):
+                check(option in helped(command), "%s: ufop %s has no --%s",
+                      name, command, option)
+        for target in re.findall(r"\]\(([^)#]+)\)", text):
+            if "://" not in target:
+                check(os.path.exists(os.path.join(os.path.dirname(path),
+                                                  target)),
+                      "%s: there is no %s", name, target)
+
+
+def literals():
+    """All string literals of the C sources, those that adjoin as one."""
+    out = []
+    for path in glob.glob(os.path.join(ROOT, "*", "*.c")):
+        text = re.sub(r'"\s*\n?\s*"', "", read(path))
+        out += re.findall(r'"((?:[^"\\\n]|\\.)*)"', text)
+    return "\n".join(out).replace('\\"', '"')
+
+
+def test_messages_of_the_operators_guide_are_the_codes_own():
+    text = read("docs", "operating.md")
+    code = literals()
+    rows = re.findall(r"^\| `([^`]+)` \| .+ \|$",
+                      text[text.index("## Messages"):], re.M)
+    check(len(rows) > 30, "only %d messages", len(rows))
+    for row in rows:
+        for part in row.split("…"):
+            part = part.strip(" :;'")
+            check(len(part) < 4 or part in code, "%r of %r is not in the code",
+                  part, row)
+
+
+def test_manuals_in_the_tree_are_sound():
+    need_program("mandoc")
+    for page in glob.glob(os.path.join(DOCS, "*.[1-8]")):
+        r = subprocess.run(["mandoc", "-Tlint", "-Wwarning", page],
+                           capture_output=True, text=True)
+        check_eq(r.stdout + r.stderr, "", os.path.basename(page))
+
+
+def test_readmes_begin_with_the_same_two_commands():
+    for name in ("README.md", "README.zh.md"):
+        text = read(name)
+        first = text.index("    make run")
+        check("    make test" in text[first:first + 400], "%s", name)
+    check(shutil.which("make"), "there is no make")
