@@ -3,15 +3,20 @@
 #
 #	docker build -t ufop .
 #	docker run --rm -p 9100:9100 --shm-size=1g ufop
+#
+# A project's own Dockerfile (`ufop dockerfile`) stands on it, under the name
+# that `make image` gives it.
 
 FROM debian:bookworm-slim AS build
 WORKDIR /src
 COPY scripts scripts
 RUN scripts/setup
 COPY . .
-# The front's configuration names its module by the path it is built at.
-RUN make -j"$(nproc)" BUILD=/opt/ufop WERROR= all \
- && strip --strip-unneeded /opt/ufop/ufop /opt/ufop/*.so /opt/ufop/services/*.so
+RUN make -j"$(nproc)" BUILD=/build WERROR= all \
+ && make BUILD=/build DESTDIR=/out install \
+ && cd /out/usr/local \
+ && rm -rf share/man lib/libufop.* \
+ && strip --strip-unneeded bin/ufop lib/ufop/*.so lib/ufop/services/*.so
 
 FROM debian:bookworm-slim
 # Debian's kore package would bring compilers' headers along; its program needs
@@ -34,17 +39,16 @@ RUN apt-get update \
 	supervisor \
 	$(sed -n '/^# run/,$ s/^\([a-z0-9][a-z0-9.+-]*\).*/\1/p' /tmp/packages.images) \
  && rm -rf /tmp/packages.images /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
- && ln -s /opt/ufop/ufop /usr/local/bin/ufop \
  && ln -sf /opt/ufop/supervisor/supervisord.conf /etc/supervisor/supervisord.conf
 COPY --from=build /usr/bin/kore /usr/bin/kore
-COPY --from=build /opt/ufop/ufop /opt/ufop/ufop-front.so /opt/ufop/kore.conf /opt/ufop/
-COPY --from=build /opt/ufop/services /opt/ufop/services
-COPY supervisor /opt/ufop/supervisor
+# With the header, for projects that are built on this image.
+COPY --from=build /out/usr/local /usr/local
+COPY supervisor/start supervisor/supervisord.conf /opt/ufop/supervisor/
 
 # What supervisor/start would fill in, so that `docker exec ... ufop status` and
 # `... supervisorctl status` find their way too.
 ENV RUN_DIR=/run/ufop UFOP_REDIS_URL=unix:///run/ufop/redis.sock
-# A project of one's own (ufop.ini, app.so) goes here.
+# A project of one's own (ufop.ini, app.so, script.sh, supervisor.conf) goes here.
 WORKDIR /app
 EXPOSE 9100
 HEALTHCHECK --interval=10s --timeout=4s --start-period=5s CMD ["ufop", "health"]

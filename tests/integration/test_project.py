@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 
 import harness
+import httpc
 from harness import BUILD, DATA, ROOT, UFOP, check, check_eq, deadline
 
 ENV = {k: v for k, v in os.environ.items()
@@ -332,3 +333,46 @@ def test_handler_that_dies_fails_its_case_alone():
         check_eq(status, 1, out)
         check("2 passed, 1 failed" in out, "%s", out)
         check("got 500" in out, "%s", out)
+
+
+@deadline(90)
+def test_container_runs_the_script_and_the_programs_of_a_project():
+    """supervisor/start in the project's directory, as the image has it."""
+    harness.need_program("supervisord")
+    with Project() as p:
+        p.ok("make")
+        with open(os.path.join(p.dir, "script.sh"), "a") as f:
+            f.write("echo prepared > prepared\n")
+        p.write("supervisor.conf", "[program:mine]\n"
+                "command=/bin/sh -c 'cat prepared > mine; exec sleep 1000'\n")
+        port = harness.free_port()
+        env = dict(ENV, PATH=BUILD + ":" + ENV["PATH"],
+                   RUN_DIR=os.path.join(p.top, "run"),
+                   LOG_ROOT=os.path.join(p.top, "log"), PROJECT_DIR=p.dir,
+                   UFOP_FRONT_LISTEN="127.0.0.1:%d" % port,
+                   UFOP_SPOOL_DIR=os.path.join(p.top, "spool"), CPU_COUNT="1")
+        start = os.path.join(ROOT, "supervisor", "start")
+        image = harness.Process("image", [start], p.dir, env)
+        try:
+            image.start()
+
+            def answers():
+                check(image.running, "it ended: %s", image.output())
+                try:
+                    with httpc.Conn(port, timeout_s=5) as c:
+                        r = c.request("POST", "/handler?cmd=q/hello/bob", b"")
+                        return r.status == 200 and r.text == "hello bob"
+                except (OSError, httpc.HttpError):
+                    return False
+            harness.wait_until(answers, 20, "the project answers")
+            mine = os.path.join(p.dir, "mine")
+            harness.wait_until(lambda: os.path.exists(mine) and
+                               p.read("mine") == "prepared\n", 10,
+                               "its program runs, after its script")
+            check_eq(image.terminate(15), 0, "exit status")
+        finally:
+            image.kill_all()
+        with open(os.path.join(p.dir, "script.sh"), "a") as f:
+            f.write("exit 3\n")
+        r = p.run(start, env=env)
+        check_eq(r.returncode, 3, "a script that fails: %s" % r.stderr)
