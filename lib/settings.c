@@ -1189,11 +1189,6 @@ settings_finish(struct settings *s, struct ufop_err *err)
 	if (u != NULL)
 		return (u->section == NULL ? unknown_variable(s, u, err) :
 		    unknown_section(s, u, err));
-	if (settings_time_ms(s, "front", "header_timeout") <=
-	    settings_time_ms(s, "front", "keepalive"))
-		return (settings_bad(s, "front", "header_timeout", err,
-		    "must be longer than front.keepalive (%s)",
-		    settings_str(s, "front", "keepalive")));
 	if (settings_size(s, "spool", "quota") <
 	    settings_size(s, "ufop", "max_body"))
 		return (settings_bad(s, "spool", "quota", err,

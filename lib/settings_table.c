@@ -224,14 +224,13 @@ const struct settings_row settings_table[] = {
 	    "bodies; more help with many large ones."), NULL, NULL, false },
 	{ "front", INT("max_connections", "20000", 16, 1000000,
 	    "Connections of one front process, idle ones included.  An idle "
-	    "one costs about 6 KB."), NULL, NULL, false },
+	    "one costs about 1 KB."), NULL, NULL, false },
 	{ "front", TIME("keepalive", "60s", SEC, HOUR,
 	    "How long a connection may stay open between two requests."),
 	    NULL, NULL, false },
 	{ "front", TIME("header_timeout", "65s", SEC, HOUR,
-	    "How long a request's header may take to arrive.  Must be longer "
-	    "than front.keepalive: an idle connection would be answered with "
-	    "408 otherwise."), NULL, NULL, false },
+	    "How long a request's header may take to arrive, from its first "
+	    "byte."), NULL, NULL, false },
 	{ "front", TIME("body_timeout", "60s", SEC, HOUR,
 	    "How long a request's body may take to arrive, all of it."),
 	    NULL, NULL, false },

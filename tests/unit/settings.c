@@ -318,9 +318,6 @@ test_settings_sentences_flags(void)
 		{ ".lease=1s",
 		    "command line: '.lease=1s' sets nothing; write "
 		    "SECTION.NAME=VALUE, such as queue.lease=15s" },
-		{ "front.keepalive=2m",
-		    "default: front.header_timeout = '65s': must be longer "
-		    "than front.keepalive (2m)" },
 		{ "spool.quota=1m",
 		    "command line: spool.quota = '1m': must be at least "
 		    "ufop.max_body (20m)" },
