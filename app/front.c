@@ -168,6 +168,7 @@ load(void)
 	front.body_timeout_ms = settings_time_ms(s, "front", "body_timeout");
 	front.max_connections = (uint32_t)settings_int(s, "front",
 	    "max_connections");
+	front.batch_max = (int)settings_int(s, "front", "batch_max");
 	front.share = settings_bool(s, "spool", "share");
 	front.debug = settings_bool(s, "ufop", "debug");
 }

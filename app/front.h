@@ -10,6 +10,7 @@
  *	link.c		the two connections to Redis
  *	view.c		which workers live
  *	answer.c	the one place that writes responses
+ *	batch.c		one request that is many jobs
  *	health.c, metrics.c	the other pages
  *
  * Nothing here blocks: whatever waits is a request that sleeps until Redis, a
@@ -44,6 +45,7 @@ struct front {
 	int64_t			 inline_max;	/* bytes */
 	int64_t			 spool_quota;	/* bytes, all front processes */
 	int64_t			 max_queue;	/* jobs of one pool */
+	int			 batch_max;	/* items */
 	int64_t			 keepalive_ms;
 	int64_t			 header_timeout_ms;
 	int64_t			 body_timeout_ms;
@@ -73,6 +75,7 @@ UFOP_API void	 kore_seccomp_hook(void);
 UFOP_API int	 page_handler(struct http_request *);
 UFOP_API int	 page_health(struct http_request *);
 UFOP_API int	 page_metrics(struct http_request *);
+UFOP_API int	 page_screenshot(struct http_request *);
 UFOP_API int	 page_missing(struct http_request *);
 
 #endif

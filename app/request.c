@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "answer.h"
+#include "batch.h"
 #include "front.h"
 #include "link.h"
 #include "log.h"
@@ -126,6 +127,8 @@ take_back(struct request *r)
 		transfer_forget("out", r->out_name);
 	r->out_name[0] = '\0';
 	drop_body(r);
+	if (r->kind == REQUEST_BATCH)
+		batch_drop(r);
 }
 
 /* Kore frees its request: the answer is queued, or the client has left. */
@@ -150,21 +153,19 @@ request_of(struct http_request *req)
 	return (*(struct request **)http_state_get(req));
 }
 
-struct request *
-request_new(struct http_request *req, enum request_kind kind, const char *label)
+static struct request *
+begin(enum request_kind kind)
 {
-	struct request	*r = slot_get(), **at;
-	struct conn	*cn = req->owner->hdlr_extra;
+	struct request	*r = slot_get();
 
-	at = http_state_create(req, sizeof(*at), on_free);
-	*at = r;
 	/* A tag of 0 would be a NULL pointer. */
 	if (++r->generation == 0)
 		r->generation = 1;
 	r->used = true;
-	r->req = req;
-	r->conn = cn;
+	r->req = NULL;
+	r->conn = NULL;
 	r->kind = kind;
+	r->batch = NULL;
 	r->wants_body = r->waits_view = r->asked_view = r->gave_up = false;
 	r->queued = r->fetching = false;
 	r->give_up_ms = 0;
@@ -172,12 +173,43 @@ request_new(struct http_request *req, enum request_kind kind, const char *label)
 	r->body_name[0] = r->out_name[0] = '\0';
 	r->moved = r->move_len = 0;
 	r->piece = r->pieces_out = 0;
+	return (r);
+}
+
+struct request *
+request_new(struct http_request *req, enum request_kind kind, const char *label)
+{
+	struct request	*r = begin(kind), **at;
+	struct conn	*cn = req->owner->hdlr_extra;
+
+	at = http_state_create(req, sizeof(*at), on_free);
+	*at = r;
+	r->req = req;
+	r->conn = cn;
 	cn->req = r;
 	cn->label = label;
-	cn->allow = kind == REQUEST_JOB ? "GET, HEAD, POST" : "GET, HEAD";
+	cn->allow = kind == REQUEST_JOB ? "GET, HEAD, POST" :
+	    kind == REQUEST_BATCH ? "POST" : "GET, HEAD";
 	in_hand++;
 	metrics_inflight(1);
 	return (r);
+}
+
+struct request *
+request_item(struct batch *b, int item)
+{
+	struct request	*r = begin(REQUEST_ITEM);
+
+	r->batch = b;
+	r->item = item;
+	return (r);
+}
+
+void
+request_item_drop(struct request *r)
+{
+	take_back(r);
+	slot_put(r);
 }
 
 int
@@ -203,6 +235,10 @@ request_over(struct request *r)
 void
 request_fail(struct request *r, const struct ufop_err *err)
 {
+	if (r->kind == REQUEST_ITEM) {
+		batch_failed(r, err);
+		return;
+	}
 	answer_err(r->conn, err);
 	request_over(r);
 }
@@ -223,6 +259,7 @@ void
 request_abandon(struct request *r)
 {
 	r->conn = NULL;
+	r->give_up_ms = 0;
 	take_back(r);
 	/* It may be awake: its page must not run without a client. */
 	r->req->flags |= HTTP_REQUEST_DELETE;
@@ -234,8 +271,9 @@ request_abandon_all(void)
 {
 	uint32_t	 i;
 
+	/* Items go with their batches. */
 	for (i = 0; i < nslots; i++)
-		if (slots[i]->used)
+		if (slots[i]->used && slots[i]->kind != REQUEST_ITEM)
 			request_abandon(slots[i]);
 }
 
@@ -245,8 +283,14 @@ static void
 too_big(struct request *r)
 {
 	request_failf(r, UFOP_TOO_BIG, "the body is larger than the %lld bytes "
-	    "that %s takes", (long long)r->max_body,
-	    front.services.tasks[r->task].name);
+	    "that %s takes", (long long)r->max_body, r->conn->label);
+}
+
+/* The other pages answer without looking at a body. */
+static bool
+reads_body(const struct request *r)
+{
+	return (r->kind == REQUEST_JOB || r->kind == REQUEST_BATCH);
 }
 
 void
@@ -265,8 +309,7 @@ request_body(struct request *r, struct str s)
 void
 request_body_end(struct request *r)
 {
-	/* Pages other than the handler answer without looking at a body. */
-	if (r->kind != REQUEST_JOB)
+	if (!reads_body(r))
 		return;
 	metrics_upload(r->body.len);
 	request_run(r);
@@ -277,7 +320,7 @@ request_body_end(struct request *r)
 void
 request_too_slow(struct request *r)
 {
-	if (r->kind != REQUEST_JOB)
+	if (!reads_body(r))
 		return;
 	answer_error(r->conn, 408, "the body has not come within %lld s; "
 	    "%llu bytes of it have", (long long)front.body_timeout_ms / 1000,
@@ -329,6 +372,15 @@ add_routes(struct ufop_err *err)
 	}
 }
 
+void
+request_routed(struct request *r, const struct router_match *m)
+{
+	r->task = m->stages[0].task;
+	r->pool = view_find(m->pool);
+	r->max_body = m->max_body > 0 ? m->max_body : front.max_body;
+	r->timeout_ms = m->timeout_ms > 0 ? m->timeout_ms : front.timeout_ms;
+}
+
 /* Everything that can be said from the head alone. */
 static int
 route(struct request *r, struct ufop_err *err)
@@ -353,13 +405,8 @@ route(struct request *r, struct ufop_err *err)
 			add_routes(err);
 		return (-1);
 	}
-	r->task = d->match.stages[0].task;
+	request_routed(r, &d->match);
 	r->conn->label = front.services.tasks[r->task].name;
-	r->pool = view_find(d->match.pool);
-	r->max_body = d->match.max_body > 0 ? d->match.max_body :
-	    front.max_body;
-	r->timeout_ms = d->match.timeout_ms > 0 ? d->match.timeout_ms :
-	    front.timeout_ms;
 
 	/* A url counts if it is legal, and else the body is the source. */
 	if (url.len > 0 && query_check_url(url, err) == -1) {
@@ -368,6 +415,8 @@ route(struct request *r, struct ufop_err *err)
 		url = STR_NULL;
 	}
 	d->job.url = url;
+	d->job.type = h->type;
+	d->job.accept = h->accept;
 	if (h->method != HEAD_POST && url.len == 0 &&
 	    !(d->match.flags & UFOP_TASK_NO_SOURCE))
 		return (err_set(err, UFOP_BAD_METHOD, "%.*s needs url=, for "
@@ -423,12 +472,10 @@ place_file(struct request *r, struct ufop_err *err)
 	return (0);
 }
 
-static int
-state_place(struct http_request *req)
+int
+request_await_pool(struct request *r)
 {
-	struct request			*r = request_of(req);
-	const struct view_pool		*pool = view_pool(r->pool);
-	struct ufop_err			 err;
+	const struct view_pool	*pool = view_pool(r->pool);
 
 	if (!link_ready()) {
 		request_failf(r, UFOP_UNAVAILABLE, "%s", link_why());
@@ -448,6 +495,18 @@ state_place(struct http_request *req)
 		return (HTTP_STATE_COMPLETE);
 	}
 	r->give_up_ms = 0;
+	return (HTTP_STATE_CONTINUE);
+}
+
+static int
+state_place(struct http_request *req)
+{
+	struct request	*r = request_of(req);
+	struct ufop_err	 err;
+	int		 rc;
+
+	if ((rc = request_await_pool(r)) != HTTP_STATE_CONTINUE)
+		return (rc);
 	if (r->wants_body && r->body.len == 0 &&
 	    !(r->conn->draft->match.flags & UFOP_TASK_NO_SOURCE)) {
 		request_failf(r, UFOP_BAD_INPUT, "the body is empty; send the "
@@ -490,9 +549,8 @@ fill_stages(struct job *j, const struct router_match *m)
 
 /* The job in r->entry. */
 static int
-encode(struct request *r, struct ufop_err *err)
+encode(struct request *r, struct draft *d, struct str id, struct ufop_err *err)
 {
-	struct draft	*d = r->conn->draft;
 	struct job	*j = &d->job;
 
 	j->deaths = j->retries = 0;
@@ -505,10 +563,8 @@ encode(struct request *r, struct ufop_err *err)
 	j->body_len = r->body.len;
 	j->spool_id = front.share ? front.spool.id : 0;
 	j->pool = str_from(d->match.pool);
-	j->id = str_from(r->conn->reqid);
+	j->id = id;
 	j->web = (struct str){ front.web, REQID_LEN };
-	j->type = d->head.type;
-	j->accept = d->head.accept;
 	if (r->body_kind == JOB_BODY_INLINE)
 		j->ref = (struct str){ r->body.mem.p, r->body.mem.len };
 	else
@@ -524,7 +580,7 @@ on_taken_back(redisAsyncContext *ac, void *reply_arg, void *arg)
 	redisReply	*reply = reply_arg;
 
 	(void)ac;
-	if (r == NULL || r->conn == NULL || !r->queued)
+	if (r == NULL || !r->queued)
 		return;
 	/* A worker was faster: then it may as well be done. */
 	if (reply == NULL || reply->type != REDIS_REPLY_INTEGER ||
@@ -543,7 +599,7 @@ on_pushed(redisAsyncContext *ac, void *reply_arg, void *arg)
 	redisReply	*reply = reply_arg;
 
 	(void)ac;
-	if (r == NULL || r->conn == NULL || !r->queued)
+	if (r == NULL || !r->queued)
 		return;
 	if (reply == NULL) {
 		/* It may have been queued; its reply will find nobody. */
@@ -558,36 +614,45 @@ on_pushed(redisAsyncContext *ac, void *reply_arg, void *arg)
 		(void)queue_remove(r, "-1", on_taken_back, arg);
 }
 
+int
+request_push(struct request *r, struct draft *d, struct str id,
+    struct ufop_err *err)
+{
+	char		 key[QUEUE_KEY_MAX];
+	const char	*argv[] = { "RPUSH", key, NULL };
+	size_t		 len[] = { 5, 0, 0 };
+
+	if (encode(r, d, id, err) == -1)
+		return (-1);
+	queue_of(r, key);
+	len[1] = strlen(key);
+	argv[2] = r->entry.p;
+	len[2] = r->entry.len;
+	if (queue_cmd(&link_cmd, on_pushed, (void *)(uintptr_t)request_tag(r),
+	    3, argv, len) == -1)
+		return (err_set(err, UFOP_UNAVAILABLE, "%s", link_why()));
+	r->queued = true;
+	r->pushed_us = clock_mono_us();
+	r->give_up_ms = r->pushed_us / 1000 + r->timeout_ms + GRACE_MS;
+	return (0);
+}
+
 static int
 state_push(struct http_request *req)
 {
 	struct request	*r = request_of(req);
 	struct ufop_err	 err;
-	char		 key[QUEUE_KEY_MAX];
-	const char	*argv[] = { "RPUSH", key, NULL };
-	size_t		 len[] = { 5, 0, 0 };
 
 	if (r->body_kind == JOB_BODY_KEY && r->moved < r->body.len) {
 		request_sleep(r);
 		transfer_send(r);
 		return (HTTP_STATE_RETRY);
 	}
-	if (encode(r, &err) == -1) {
+	if (request_push(r, r->conn->draft, str_from(r->conn->reqid),
+	    &err) == -1) {
 		request_fail(r, &err);
 		return (HTTP_STATE_COMPLETE);
 	}
-	queue_of(r, key);
-	len[1] = strlen(key);
-	argv[2] = r->entry.p;
-	len[2] = r->entry.len;
-	if (queue_cmd(&link_cmd, on_pushed, (void *)(uintptr_t)request_tag(r),
-	    3, argv, len) == -1) {
-		request_failf(r, UFOP_UNAVAILABLE, "%s", link_why());
-		return (HTTP_STATE_COMPLETE);
-	}
-	r->queued = true;
-	r->pushed_us = clock_mono_us();
-	r->give_up_ms = r->pushed_us / 1000 + r->timeout_ms + GRACE_MS;
 	conn_drop_draft(r->conn);
 	if (r->body_kind == JOB_BODY_SPOOL)
 		body_leave(&r->body);
@@ -601,8 +666,8 @@ state_push(struct http_request *req)
 /* ---- WAIT, DONE ------------------------------------------------------ */
 
 /* Woken before there is an answer: only the end of patience does that. */
-static int
-state_wait(struct http_request *req)
+int
+request_state_wait(struct http_request *req)
 {
 	struct request	*r = request_of(req);
 
@@ -610,8 +675,8 @@ state_wait(struct http_request *req)
 	return (HTTP_STATE_RETRY);
 }
 
-static int
-state_done(struct http_request *req)
+int
+request_state_done(struct http_request *req)
 {
 	(void)req;
 	return (HTTP_STATE_COMPLETE);
@@ -621,8 +686,8 @@ static struct http_state	 states[] = {
 	[REQUEST_ROUTE] = KORE_HTTP_STATE(state_route),
 	[REQUEST_PLACE] = KORE_HTTP_STATE(state_place),
 	[REQUEST_PUSH] = KORE_HTTP_STATE(state_push),
-	[REQUEST_WAIT] = KORE_HTTP_STATE(state_wait),
-	[REQUEST_DONE] = KORE_HTTP_STATE(state_done),
+	[REQUEST_WAIT] = KORE_HTTP_STATE(request_state_wait),
+	[REQUEST_DONE] = KORE_HTTP_STATE(request_state_done),
 };
 
 int
@@ -653,7 +718,7 @@ page_missing(struct http_request *req)
 	struct str	 path = r->conn->draft->head.path;
 
 	request_failf(r, UFOP_NO_ROUTE, "there is nothing at '%.*s'; there "
-	    "are /handler?cmd=, /health and /metrics",
+	    "are /handler?cmd=, /screenshot, /health and /metrics",
 	    (int)(path.len > 100 ? 100 : path.len), path.s);
 	return (KORE_RESULT_OK);
 }
@@ -754,7 +819,7 @@ request_reply(const struct reply *reply, struct str raw)
 	struct request	*r = request_find(reply->tag);
 	struct answer	 a;
 
-	if (r == NULL || r->conn == NULL || !r->queued) {
+	if (r == NULL || !r->queued) {
 		drop_reply(reply);
 		return;
 	}
@@ -762,6 +827,12 @@ request_reply(const struct reply *reply, struct str raw)
 	r->give_up_ms = 0;
 	drop_body(r);
 	metrics_task(r->task, clock_mono_us() - r->pushed_us);
+	if (r->kind == REQUEST_ITEM) {
+		if (reply->body != JOB_BODY_INLINE)
+			drop_reply(reply);
+		batch_replied(r, reply);
+		return;
+	}
 	answer_of(r, reply, &a);
 	switch (reply->body) {
 	case JOB_BODY_NONE:
@@ -814,14 +885,14 @@ give_up(struct request *r)
 	if (r->waits_view) {
 		r->waits_view = false;
 		request_run(r);
-	} else if (r->conn->answered) {
+	} else if (r->conn != NULL && r->conn->answered) {
 		answer_break(r->conn);
 	} else {
 		take_back(r);
 		request_failf(r, UFOP_TIMED_OUT, "no answer within %lld ms, "
 		    "waiting in the queue included; the queue is too long, or "
 		    "%s took too long", (long long)r->timeout_ms,
-		    r->conn->label);
+		    front.services.tasks[r->task].name);
 	}
 }
 
@@ -833,8 +904,7 @@ request_sweep(int64_t now_ms)
 
 	for (i = 0; i < nslots; i++) {
 		r = slots[i];
-		if (r->used && r->conn != NULL && r->give_up_ms != 0 &&
-		    now_ms >= r->give_up_ms)
+		if (r->used && r->give_up_ms != 0 && now_ms >= r->give_up_ms)
 			give_up(r);
 	}
 }

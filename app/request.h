@@ -11,6 +11,9 @@
  *
  * Requests live in slots that are used again.  A job's tag is slot and
  * generation, so a reply that comes too late finds nobody.
+ *
+ * An item of a batch is a request too, from PUSH on: it has a slot, a job and
+ * a deadline, and is answered to its batch instead of a connection.
  */
 #ifndef APP_REQUEST_H
 #define APP_REQUEST_H
@@ -26,15 +29,22 @@ enum request_state {
 	REQUEST_ROUTE, REQUEST_PLACE, REQUEST_PUSH, REQUEST_WAIT, REQUEST_DONE
 };
 
-enum request_kind { REQUEST_JOB, REQUEST_HEALTH, REQUEST_METRICS };
+enum request_kind {
+	REQUEST_JOB, REQUEST_HEALTH, REQUEST_METRICS,
+	REQUEST_BATCH,		/* waits for its items: batch.h */
+	REQUEST_ITEM		/* one of them: has no client of its own */
+};
 
 struct request {
 	uint32_t		 slot;
 	uint32_t		 generation;
 	bool			 used;
-	struct http_request	*req;		/* Kore's */
-	struct conn		*conn;		/* NULL once the client has left */
+	struct http_request	*req;		/* Kore's; an item has none */
+	/* NULL once the client has left, and in an item. */
+	struct conn		*conn;
 	enum request_kind	 kind;
+	struct batch		*batch;		/* of a batch and its items */
+	int			 item;		/* which of them */
 
 	bool			 wants_body;	/* else it is dropped */
 	bool			 waits_view;	/* for request_viewed() */
@@ -115,5 +125,31 @@ void	 request_failf(struct request *, enum ufop_code, const char *fmt, ...)
 void	 request_over(struct request *);
 /* Send the head of the answer that the reply in r->entry asks for. */
 void	 request_answer_begin(struct request *);
+
+/*
+ * Whether a live worker serves r->pool, as a return value of a state: CONTINUE
+ * if so; RETRY when it sleeps until that is known, to be asked once more;
+ * COMPLETE when it has been answered that there is none.
+ */
+int	 request_await_pool(struct request *);
+/* What the match says of the job: task, pool, limits. */
+void	 request_routed(struct request *, const struct router_match *);
+/*
+ * Queue the job of the draft under the request's own tag; id is for the logs.
+ * The rest of the draft's job (url, type, accept) is the caller's to fill in.
+ * -1 with err: nothing has been sent.
+ */
+int	 request_push(struct request *, struct draft *, struct str id,
+	    struct ufop_err *);
+/* States that wait to be woken, and that are over. */
+int	 request_state_wait(struct http_request *);
+int	 request_state_done(struct http_request *);
+
+/* ---- called by batch.c ------------------------------------------------ */
+
+/* Make one for an item; it ends with its answer or by request_item_drop(). */
+struct request *request_item(struct batch *, int item);
+/* Take the job back if nobody has it; the item is gone. */
+void	 request_item_drop(struct request *);
 
 #endif

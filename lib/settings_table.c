@@ -234,6 +234,9 @@ const struct settings_row settings_table[] = {
 	{ "front", TIME("body_timeout", "60s", SEC, HOUR,
 	    "How long a request's body may take to arrive, all of it."),
 	    NULL, NULL, false },
+	{ "front", INT("batch_max", "100", 1, 10000,
+	    "Items that one POST /screenshot may ask for; beyond it the answer "
+	    "is 413."), NULL, NULL, false },
 
 	/* ---- redis ---------------------------------------------------- */
 
