@@ -17,6 +17,7 @@
 #define BACKOFF_MIN_MS	50
 #define BACKOFF_MAX_MS	2000
 #define CONNECT_MS	5000	/* until connected, authenticated and loaded */
+#define CLOCK_RTT_MAX_US 500000
 #define CLOCK_STALE_US	10000000 /* a better round trip is older than that */
 
 /* One clock for the process; hosts drift apart slowly, so it is kept fresh. */
@@ -46,9 +47,13 @@ queue_clock_set(int64_t asked_us, int64_t redis_us)
 {
 	int64_t	 now = clock_mono_us(), rtt = now - asked_us;
 
-	/* A slow round trip says little; keep a good sample while it is fresh. */
-	if (redis_clock.known && rtt > redis_clock.rtt_us * 2 &&
-	    now - redis_clock.at_us < CLOCK_STALE_US)
+	/*
+	 * A slow round trip says little; keep a good sample while it is fresh,
+	 * and rather an old one than none worth its name (Redis stood still).
+	 */
+	if (redis_clock.known && (rtt > CLOCK_RTT_MAX_US ||
+	    (rtt > redis_clock.rtt_us * 2 &&
+	    now - redis_clock.at_us < CLOCK_STALE_US)))
 		return;
 	redis_clock.known = true;
 	redis_clock.offset_us = redis_us - (asked_us + rtt / 2);

@@ -22,6 +22,8 @@
 
 #define OWN_PREFIX	"w-"	/* of a worker's directory in the spool */
 #define SWEEP_MS	60000
+#define TRASH_BUDGET	1000	/* entries of dead scratch directories in one go */
+#define TRASH_MS	20	/* ... and the pause before the next */
 #define LIST_AGAIN_MS	1000	/* a stranger in the run list is looked at again */
 
 /* ---- the worker's own directory, and those of dead neighbours --------- */
@@ -55,7 +57,7 @@ beat_open(struct parent *p, struct ufop_err *err)
 static bool
 neighbour_dead(struct parent *p, const char *dir)
 {
-	char	*lock, *path;
+	char	*lock, *path, *trash;
 	bool	 dead;
 	int	 fd;
 
@@ -64,8 +66,11 @@ neighbour_dead(struct parent *p, const char *dir)
 	fd = open(lock, O_RDWR | O_CLOEXEC);
 	/* No lock file yet: it is just starting, or was half removed. */
 	dead = fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == 0;
-	if (dead)
-		tree_remove(path);
+	/* Into our own, where it is removed little by little: beat_trash(). */
+	trash = xasprintf("%s/c.%s", p->own_dir, dir);
+	if (dead && rename(path, trash) == 0)
+		p->next_trash_ms = 0;
+	free(trash);
 	if (fd != -1)
 		close(fd);
 	free(lock);
@@ -523,6 +528,10 @@ beat_tick(struct parent *p)
 		p->next_sweep_ms = now + SWEEP_MS;
 		(void)spool_sweep(&p->spool);
 	}
+	if (now >= p->next_trash_ms) {
+		p->next_trash_ms = now + SWEEP_MS;
+		beat_trash(p);
+	}
 	if (!p->cmd.ready || p->bye_sent)
 		return;
 	if (p->next_due_ms != -1 && queue_now_ms() >= p->next_due_ms)
@@ -559,6 +568,35 @@ on_bye(redisAsyncContext *ac, void *r, void *arg)
 	    reply->integer > 0)
 		log_warn("worker.bye left=%lld msg=\"jobs are left for others "
 		    "to take over\"", reply->integer);
+}
+
+void
+beat_trash(struct parent *p)
+{
+	struct dirent	*de;
+	char		*path, *name;
+	DIR		*dir;
+	int		 i, k;
+	bool		 lives;
+
+	if ((dir = opendir(p->own_dir)) == NULL)
+		return;
+	while ((de = readdir(dir)) != NULL) {
+		if (strncmp(de->d_name, "c.", 2) != 0)
+			continue;
+		path = xasprintf("%s/%s", p->own_dir, de->d_name);
+		lives = false;
+		for (i = 0; i < p->npools; i++)
+			for (k = 0; k < p->pools[i].nchildren; k++) {
+				name = p->pools[i].children[k]->child.scratch;
+				lives |= name != NULL &&
+				    strcmp(name, path) == 0;
+			}
+		if (!lives && !tree_remove_some(path, TRASH_BUDGET))
+			p->next_trash_ms = clock_mono_ms() + TRASH_MS;
+		free(path);
+	}
+	closedir(dir);
 }
 
 bool

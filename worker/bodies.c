@@ -22,6 +22,7 @@
 #define PIECE		(512 * 1024)	/* docs/protocol.txt, Bodies */
 #define FETCH_TRIES	2		/* fetch processes one url may kill */
 #define BODY_GRACE_MS	30000
+#define FETCH_SILENT_MAX 3		/* deadlines passed without a word */
 
 /* ---- fetching --------------------------------------------------------- */
 
@@ -73,6 +74,13 @@ fetch_tick(struct parent *p)
 {
 	struct ufop_err	 err;
 
+	/* It answers before our own deadlines; if it does not, it hangs. */
+	if (p->fetch_silent >= FETCH_SILENT_MAX) {
+		p->fetch_silent = 0;
+		log_err("fetch.silent msg=\"it does not answer and is "
+		    "replaced\"");
+		fetch_down(p);
+	}
 	if (p->fetch_pid != -1 || p->fetch_respawn_ms > clock_mono_ms())
 		return;
 	if (fetch_start(p, &err) == -1) {
@@ -117,6 +125,7 @@ on_fetched(struct loop_fd *lfd, uint32_t events)
 	int				 rc;
 
 	(void)events;
+	p->fetch_silent = 0;
 	while ((rc = fetch_recv(lfd->fd, &fr, &err)) == 1) {
 		/* It speaks to strangers: not even its strings are trusted. */
 		fr.type[sizeof(fr.type) - 1] = '\0';

@@ -25,6 +25,7 @@
 #include "tree.h"
 
 #define CHILD_SOCK	3	/* in the child */
+#define SCRATCH_BUDGET	2000	/* entries removed at a child's end: about 10 ms */
 /* Replies wait this long for company before the parent is woken, at most. */
 #define BELL_DELAY_US	100
 /* Jobs shorter than this are counted, not measured, between looks at memory. */
@@ -313,8 +314,9 @@ child_release(struct child *c)
 			close(c->file_fd[i]);
 		c->file_fd[i] = -1;
 	}
+	/* What is too much for one go is left for who owns the base. */
 	if (c->scratch != NULL)
-		tree_remove(c->scratch);
+		(void)tree_remove_some(c->scratch, SCRATCH_BUDGET);
 	free(c->scratch);
 	c->ring = NULL;
 	c->scratch = NULL;
@@ -471,6 +473,7 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	slot = &c->ring->slots[n];
 	slot->kind = c->kind[n] = kind;
 	slot->deadline_ms = c->deadline_ms[n] = deadline_ms;
+	c->put_ms[n] = clock_mono_ms();
 	slot->req_len = entry.len;
 	slot->rep_len = 0;
 	slot->rep_in = RING_BODY_SLOT;
@@ -641,9 +644,9 @@ child_quit(struct child *c)
 	struct ring_msg	 msg = { .kind = RING_MSG_QUIT };
 
 	c->retiring = true;
-	if (c->quit_sent)
+	if (c->quit_ms != 0)
 		return;
-	c->quit_sent = true;
+	c->quit_ms = clock_mono_ms();
 	child_ring(c);
 	(void)child_send(c, &msg, sizeof(msg), -1);
 }

@@ -35,13 +35,14 @@ struct child {
 	int			 file_fd[RING_SLOTS];	/* reply files lent; -1 */
 	bool			 ready;		/* it said so */
 	bool			 retiring;	/* gets no more jobs */
-	bool			 quit_sent;
+	int64_t			 quit_ms;	/* when it was asked to end; or 0 */
 	int			 nused;		/* slots in use */
 	uint32_t		 used;		/* ... which */
 	void			*owner[RING_SLOTS];	/* the caller's */
 	uint32_t		 turn[RING_SLOTS];	/* times it was filled */
 	/* What we said; the ring's copies can be written by the child. */
 	int64_t			 deadline_ms[RING_SLOTS];
+	int64_t			 put_ms[RING_SLOTS];	/* CLOCK_MONOTONIC */
 	enum ring_kind		 kind[RING_SLOTS];
 	uint8_t			 bell[RING_SLOTS];	/* READY, not yet told */
 	int			 nbell;

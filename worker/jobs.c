@@ -667,6 +667,7 @@ jobs_tick(struct parent *p)
 			break;
 		case WJOB_FETCHING:
 			body_fetch_cancel(j);
+			p->fetch_silent++;
 			job_fail(j, 504, "the deadline passed while the "
 			    "source was being fetched");
 			break;

@@ -163,10 +163,11 @@ struct parent {
 	pid_t			 fetch_pid;	/* -1: not running */
 	struct loop_fd		 fetch_sock;	/* fd is our end */
 	int64_t			 fetch_respawn_ms;
+	int			 fetch_silent;	/* deadlines it let pass */
 	uint64_t		 fetch_ids;
 	struct egress_policy	 egress;
 
-	int64_t			 next_tick_ms;
+	int64_t			 next_tick_ms, next_trash_ms;
 	int64_t			 next_beat_ms, next_sweep_ms, next_list_ms;
 	int64_t			 last_beat_ms;	/* answered; CLOCK_MONOTONIC */
 	int64_t			 next_due_ms;	/* of delayed, Redis' clock; -1 */
@@ -192,6 +193,11 @@ struct parent {
 	uint64_t		 done, failed, died, retried, given_up;
 	uint64_t		 told[5];	/* of these, already added to stat */
 };
+
+/* ---- worker.c --------------------------------------------------------- */
+
+/* What children left behind has no business any more. */
+void	 worker_kill_strays(struct parent *);
 
 /* ---- jobs.c ----------------------------------------------------------- */
 
@@ -279,6 +285,8 @@ void	 beat_connected(struct parent *);
 void	 beat_tick(struct parent *);
 /* Redis lists us as alive, as far as we know: jobs may be taken. */
 bool	 beat_lives(const struct parent *);
+/* Go on removing what dead children left in their scratch directories. */
+void	 beat_trash(struct parent *);
 void	 beat_bye(struct parent *);
 void	 beat_error(struct parent *, const struct wjob *, int status,
 	    const char *msg);

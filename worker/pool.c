@@ -29,6 +29,8 @@
 #define KNOWN_MIN	16	/* runs after which a task's time is believed */
 /* A job that runs longer than this holds nothing behind it. */
 #define STUCK_US	5000
+#define QUIT_MS		5000	/* a child that was asked to end must be gone by */
+#define DEAF_MS		2000	/* an idle child must have begun a job by */
 #define HEALTH_MS	5000	/* a health check must answer within */
 #define RESPAWN_MIN_MS	50
 #define RESPAWN_MAX_MS	5000
@@ -406,6 +408,9 @@ on_death(struct loop_fd *lfd, uint32_t events)
 	(void)events;
 	child_hear(c);
 	collect(pc);		/* what it finished before counts */
+	/* Before its directory is removed: they could still be busy there. */
+	child_kill(c);
+	worker_kill_strays(p);
 	was_ready = c->ready;
 	expected = c->retiring || p->stopping;
 	for (i = RING_SLOTS - 1; i >= 0; i--) {
@@ -428,6 +433,7 @@ on_death(struct loop_fd *lfd, uint32_t events)
 	loop_del(p->loop, &pc->died);
 	loop_del(p->loop, &pc->err);
 	status = child_reap(c, how, sizeof(how));
+	p->next_trash_ms = 0;
 	memcpy(last, c->last_line, sizeof(last));
 	if (status != 0 || !was_ready)
 		log_warn("child.end pool=%s pid=%d how=%s last=%s", pool->name,
@@ -624,10 +630,16 @@ child_tick(struct pool_child *pc)
 	struct child	*c = &pc->child;
 	int64_t		 now = clock_mono_us(), since;
 	struct wjob	*j;
-	bool		 stuck = false;
+	bool		 stuck = false, runs = false, waits = false;
 	int		 i;
 
 	collect(pc);
+	if (c->quit_ms != 0 && now / 1000 - c->quit_ms > QUIT_MS) {
+		log_warn("child.kill pid=%d why=\"its teardown does not "
+		    "end\"", (int)c->pid);
+		child_kill(c);
+		return;
+	}
 	for (i = 0; i < RING_SLOTS; i++) {
 		if (!(c->used & 1U << i))
 			continue;
@@ -636,6 +648,9 @@ child_tick(struct pool_child *pc)
 		if (child_state(c, i) == RING_RUNNING && since != 0 &&
 		    now - since > STUCK_US)
 			stuck = true;
+		runs |= child_state(c, i) == RING_RUNNING;
+		waits |= child_state(c, i) == RING_READY &&
+		    now / 1000 - c->put_ms[i] > DEAF_MS;
 		if (now / 1000 < c->deadline_ms[i])
 			continue;
 		if (j != NULL && child_state(c, i) == RING_READY &&
@@ -650,6 +665,13 @@ child_tick(struct pool_child *pc)
 			    (int)c->pid, STR_ARG(j->id));
 		}
 		child_kill(c);
+	}
+	/* Nothing keeps it busy and yet it does not start what it was given. */
+	if (waits && !runs) {
+		log_warn("child.kill pid=%d why=\"it takes no job\"",
+		    (int)c->pid);
+		child_kill(c);
+		return;
 	}
 	if (!stuck || c->nused < 2)
 		return;

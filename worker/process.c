@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include <poll.h>
@@ -12,6 +13,7 @@
 #include "child.h"
 #include "process.h"
 #include "reqid.h"
+#include "strays.h"
 #include "tree.h"
 
 #define SCRATCH_BASE	"/dev/shm"
@@ -189,6 +191,14 @@ run_in(const char *base, const struct settings *settings,
 	return (rc);
 }
 
+static bool
+is_ours(pid_t pid, const void *arg)
+{
+	(void)pid;
+	(void)arg;
+	return (false);		/* the one child has been reaped */
+}
+
 int
 process_run(const struct settings *settings, const struct services *services,
     const struct router *router, const struct process_request *rq,
@@ -199,6 +209,7 @@ process_run(const struct settings *settings, const struct services *services,
 	int				 rc;
 
 	memset(res, 0, sizeof(*res));
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (router_match(router, rq->cmd, false, &match, err) == -1)
 		return (-1);
 	if (mkdtemp(base) == NULL)
@@ -207,6 +218,7 @@ process_run(const struct settings *settings, const struct services *services,
 	/* A child of another user reaches its scratch directory through it. */
 	(void)chmod(base, 0711);
 	rc = run_in(base, settings, services, &match, rq, res, err);
+	(void)strays_kill(is_ours, NULL);
 	tree_remove(base);
 	return (rc);
 }

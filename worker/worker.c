@@ -20,6 +20,7 @@
 #include "log.h"
 #include "parent.h"
 #include "sandbox.h"
+#include "strays.h"
 #include "worker.h"
 
 static int
@@ -36,15 +37,11 @@ on_ready(struct queue_conn *qc)
 	beat_connected(qc->arg);
 }
 
-/*
- * Processes that a child left behind come to us (PR_SET_CHILD_SUBREAPER):
- * what is neither one of our children nor the fetch process has no business
- * any more.
- */
 static bool
-is_ours(const struct parent *p, pid_t pid)
+is_ours(pid_t pid, const void *arg)
 {
-	int	 i, k;
+	const struct parent	*p = arg;
+	int			 i, k;
 
 	if (pid == p->fetch_pid)
 		return (true);
@@ -55,35 +52,14 @@ is_ours(const struct parent *p, pid_t pid)
 	return (false);
 }
 
-static void
-kill_strays(const struct parent *p)
+void
+worker_kill_strays(struct parent *p)
 {
-	char	 path[64], text[4096], *s, *end;
-	ssize_t	 n;
-	pid_t	 pid;
-	int	 fd;
+	int	 n = strays_kill(is_ours, p);
 
-	snprintf(path, sizeof(path), "/proc/self/task/%d/children",
-	    (int)getpid());
-	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		return;
-	n = read(fd, text, sizeof(text) - 1);
-	close(fd);
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	/* Cut by the buffer, the last number may be half of one. */
-	if ((s = strrchr(text, ' ')) == NULL)
-		return;
-	s[1] = '\0';
-	for (s = text; (pid = (pid_t)strtol(s, &end, 10)) > 0; s = end) {
-		if (is_ours(p, pid))
-			continue;
-		log_warn("worker.stray pid=%d msg=\"left behind by a child\"",
-		    (int)pid);
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
-	}
+	if (n > 0)
+		log_warn("worker.strays killed=%d msg=\"left behind by a "
+		    "child\"", n);
 }
 
 static void
@@ -125,7 +101,7 @@ on_signal(struct loop_fd *lfd, uint32_t events)
 				pool_retire(&p->pools[i]);
 			break;
 		case SIGCHLD:
-			kill_strays(p);
+			worker_kill_strays(p);
 			break;
 		default:
 			stop_begin(p);
