@@ -14,12 +14,13 @@ import signal
 import socket
 import ssl
 import subprocess
+import sys
 import tempfile
 import threading
 import time
 
 import pictures
-from harness import Background, Stack, check, check_answer, check_eq, \
+from harness import UFOP, Background, Stack, check, check_answer, check_eq, \
     check_error, deadline, descendants, kill_quietly, processes, skip, \
     wait_until
 
@@ -643,9 +644,11 @@ def test_nothing_is_left_whoever_is_killed():
                 files
             left = [n for n in left if "chrom" in n.lower()]
             check(not left, "left behind: %s", left)
+            old = s.redis("SMEMBERS", s.key("workers"))
             s.add_worker()
-            wait_until(lambda: s.redis("SCARD", s.key("workers")) == 1 and
-                       s.get("/health").status == 200, 10, "a new worker")
+            wait_until(lambda: len(s.redis("SMEMBERS", s.key("workers"))) == 1
+                       and s.redis("SMEMBERS", s.key("workers")) != old, 10,
+                       "a new worker has taken over")
 
 
 @deadline(60)
@@ -666,6 +669,39 @@ def test_screenshot_without_a_chromium():
         check("install the package" in s.worker.output(),
               "the service does not say so at its start")
         s.check_works()
+
+
+@deadline(60)
+def test_screenshot_where_user_namespaces_are_refused():
+    """As under Docker's default seccomp profile."""
+    if os.geteuid() != 0:
+        skip("only root can make a namespace with all users in it")
+    need_chromium()
+    program = os.path.join(os.path.dirname(__file__), "no_userns.py")
+
+    def process(*settings):
+        with tempfile.TemporaryDirectory() as d:
+            with open(d + "/a.html", "w") as f:
+                f.write("<body style='background:#f00'>")
+            os.chmod(d, 0o755)
+            words = [w for s in ("ufop.services=screenshot",) + settings
+                     for w in ("-s", s)]
+            r = subprocess.run(
+                [sys.executable, program, UFOP, "process", "-C", d, *words,
+                 "/screenshot", d + "/a.html", "-o", d + "/a.png"],
+                capture_output=True, text=True, timeout=25)
+            check("weaker" in r.stderr, "it does not say weaker: %s",
+                  r.stderr)
+            if not os.path.exists(d + "/a.png"):
+                return r.stderr, None
+            with open(d + "/a.png", "rb") as f:
+                return r.stderr, pictures.size_of(f.read())
+
+    said, size = process("screenshot.sandbox=no")
+    check_eq(size, ("png", 1280, 800), said)
+    said, size = process()
+    check(size is None and "screenshot.sandbox = no" in said,
+          "no sandbox can be built, but it says: %s", said)
 
 
 @deadline(60)

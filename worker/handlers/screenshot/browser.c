@@ -271,5 +271,8 @@ browser_done(struct browser *b)
 		(void)cdp_send(&b->cdp, "", "Target.disposeBrowserContext",
 		    json_pack("{s:s}", "browserContextId", b->tab.context));
 	memset(&b->tab, 0, sizeof(b->tab));
+	/* The next tab may be there already: then nothing else would send it. */
+	if (b->up)
+		(void)cdp_flush(&b->cdp);
 	b->preparing = pthread_create(&b->thread, NULL, prepare_main, b) == 0;
 }

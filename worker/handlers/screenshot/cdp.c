@@ -60,8 +60,7 @@ cdp_send(struct cdp *c, const char *session, const char *method,
 	return (c->id);
 }
 
-/* Write what is queued and fits; -1 when nobody reads any more. */
-static int
+int
 cdp_flush(struct cdp *c)
 {
 	size_t	 done = 0;

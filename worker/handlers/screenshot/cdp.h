@@ -42,6 +42,9 @@ void	 cdp_release(struct cdp *);
 int	 cdp_send(struct cdp *, const char *session, const char *method,
 	    json_t *params);
 
+/* Write what is queued and fits; -1 when nobody reads any more. */
+int	 cdp_flush(struct cdp *);
+
 /*
  * Send what is queued and wait for the next message, until deadline_us on
  * CLOCK_MONOTONIC.  Returns 1 with a message, 0 at the deadline, -1 when the
