@@ -39,6 +39,8 @@ RUN apt-get update \
 	supervisor \
 	$(sed -n '/^# run/,$ s/^\([a-z0-9][a-z0-9.+-]*\).*/\1/p' /tmp/packages.images) \
  && rm -rf /tmp/packages.images /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
+ && find /usr -name __pycache__ -prune -exec rm -rf {} + \
+ && rm -rf /usr/bin/redis-benchmark /usr/share/info \
  && ln -sf /opt/ufop/supervisor/supervisord.conf /etc/supervisor/supervisord.conf
 COPY --from=build /usr/bin/kore /usr/bin/kore
 # With the header, for projects that are built on this image.
@@ -48,6 +50,8 @@ COPY supervisor/start supervisor/supervisord.conf /opt/ufop/supervisor/
 # What supervisor/start would fill in, so that `docker exec ... ufop status` and
 # `... supervisorctl status` find their way too.
 ENV RUN_DIR=/run/ufop UFOP_REDIS_URL=unix:///run/ufop/redis.sock
+# supervisord is compiled anew at each start: 16 MB less.
+ENV PYTHONDONTWRITEBYTECODE=1
 # A project of one's own (ufop.ini, app.so, script.sh, supervisor.conf) goes here.
 WORKDIR /app
 EXPOSE 9100
