@@ -21,8 +21,8 @@ import time
 
 import pictures
 from harness import UFOP, Background, Stack, check, check_answer, check_eq, \
-    check_error, deadline, descendants, kill_quietly, processes, skip, \
-    wait_until
+    check_error, deadline, descendants, kill_quietly, need_program, \
+    processes, skip, wait_until
 
 CHROMIUM = "/usr/lib/chromium/chromium-headless-shell"
 SETTINGS = {
@@ -64,7 +64,7 @@ class Site:
     function of the request handler}.  hits are the paths asked for.
     """
 
-    def __init__(self, pages=None, host="127.0.0.1", tls=None):
+    def __init__(self, pages=None, host="127.0.0.1", tls=None, port=0):
         site = self
         self.pages = pages or {}
         self.host = host
@@ -94,7 +94,7 @@ class Site:
                 site.contacts += 1
                 return super().get_request()
 
-        self.server = Server((host, 0), Handler)
+        self.server = Server((host, port), Handler)
         if tls:
             self.server.socket = tls.wrap_socket(self.server.socket,
                                                  server_side=True)
@@ -184,6 +184,12 @@ def test_screenshot_of_a_url(s):
         check_eq(pictures.size_of(r.body), ("png", 1280, 800))
         check("capture=" in r.header("x-log", ""), "X-Log is %r",
               r.header("x-log"))
+
+
+def test_screenshot_keeps_the_fragment(s):
+    with Site({"/": "<script>document.documentElement.style.background="
+                    "location.hash=='#/a'?'#0f0':'#f00'</script>"}) as site:
+        check_eq(colour(shoot(s, SMALL, url=site.url("/#/a"))), (0, 255, 0))
 
 
 def test_screenshot_of_html(s):
@@ -592,10 +598,13 @@ def ours():
 def test_screenshot_survives_a_killed_renderer_and_browser():
     def killed(kind, times):
         r = Background(lambda: shoot(s, "/wait/2000", url=site.url()))
+        gone = set()
         for _ in range(times):
-            wait_until(lambda: "/shown" in site.hits, 9, "the page is shown")
+            wait_until(lambda: "/shown" in site.hits and
+                       set(chromium_of(s, kind)) - gone, 9, "a page is shown")
+            gone |= set(chromium_of(s, kind))
             site.hits.clear()
-            for pid in chromium_of(s, kind):
+            for pid in gone:
                 kill_quietly(pid)
         return r.result()
 
@@ -827,6 +836,40 @@ def test_attacks_from_inside_namespaces():
 def test_attacks_with_the_filter_alone():
     with own_stack(screenshot__namespaces="no") as s:
         attack(s)
+
+
+@deadline(60)
+def test_attacks_by_names_that_change_their_address():
+    need_chromium()
+    if os.geteuid() != 0:
+        skip("only root can put another name server in place")
+    need_program("unshare")
+    program = os.path.join(os.path.dirname(__file__), "fake_dns.py")
+    with Site() as home, tempfile.TemporaryDirectory() as d:
+        # Both on one port, so that only the address makes the difference.
+        with Site(host="127.0.0.2", port=home.port) as canary:
+            home.pages["/"] = "<script>for(let i=0;i<60;i++)setTimeout(()=>" \
+                "fetch('/r'+i,{cache:'no-store'}).catch(()=>{}),i*20);" \
+                "fetch('http://inside.test:%d/i').catch(()=>{})</script>" % \
+                home.port
+            for i in range(60):
+                # No connection is used twice.
+                home.pages["/r%d" % i] = (200, {"Connection": "close"}, b"x")
+            os.chmod(d, 0o755)
+            r = subprocess.run(
+                [sys.executable, program, "rebind.test=127.0.0.1,127.0.0.2;"
+                 "inside.test=127.0.0.2", UFOP, "process", "-C", d, "-s",
+                 "ufop.services=screenshot", "-s", "fetch.allow=127.0.0.1",
+                 "/screenshot/wait/2500/url/" +
+                 b64("http://rebind.test:%d/" % home.port), "-",
+                 "-o", d + "/a.png"], stdin=subprocess.DEVNULL,
+                capture_output=True, text=True, timeout=30)
+            check(os.path.exists(d + "/a.png"), "no picture: %s", r.stderr)
+            again = [h for h in home.hits if h.startswith("/r")]
+            check(len(again) > 5, "the page asked %d times: %s", len(again),
+                  home.hits)
+            check_eq(canary.hits, [], "requests that the canary has seen")
+            check_eq(canary.contacts, 0, "connections to the canary")
 
 
 def test_browser_sees_no_file_and_no_process_of_the_host():

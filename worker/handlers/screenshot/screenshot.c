@@ -107,7 +107,7 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
     struct egress_url *url, struct ufop_err *err)
 {
 	int64_t		 left = ufop_time_left_ms(job) - MARGIN_MS;
-	const char	*text = o->url != NULL ? o->url : job->url;
+	const char	*text = o->url != NULL ? o->url : job->url, *fragment;
 	int64_t		 page;
 
 	memset(shot, 0, sizeof(*shot));
@@ -124,7 +124,10 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 		if (egress_check_url(&self.policy, str_from(text), url,
 		    err) == -1)
 			return (-1);
-		shot->url = url->url;
+		/* Servers never see a fragment, but pages are drawn by it. */
+		fragment = strchr(text, '#');
+		shot->url = arena_printf(&self.arena, "%s%s", url->url,
+		    fragment != NULL ? fragment : "");
 		shot->source = text;
 		return (0);
 	}
