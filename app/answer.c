@@ -257,11 +257,18 @@ begin(struct conn *cn, const struct answer *a, uint64_t len, struct str why)
 		log_answer(cn, a->status, len, why);
 }
 
+bool
+answer_has_body(const struct conn *cn, int status)
+{
+	/* RFC 9112 section 6.3: whatever a handler says. */
+	return (!cn->head_only && status != 204 && status != 304);
+}
+
 void
 answer_bytes(struct conn *cn, const struct answer *a, struct str body)
 {
 	begin(cn, a, body.len, a->status < 400 ? STR_NULL : body);
-	if (!cn->head_only && a->status != 204 && a->status != 304)
+	if (answer_has_body(cn, a->status))
 		buf_str(&out, body);
 	net_send_queue(cn->c, out.p, out.len);
 }
@@ -282,7 +289,7 @@ answer_file(struct conn *cn, const struct answer *a, int fd, uint64_t len)
 
 	begin(cn, a, len, STR_NULL);
 	net_send_queue(cn->c, out.p, out.len);
-	if (cn->head_only || len == 0) {
+	if (!answer_has_body(cn, a->status) || len == 0) {
 		close(fd);
 	} else {
 		net_send_stream(cn->c, NULL, len, file_sent, &nb);

@@ -25,6 +25,8 @@ struct answer {
 	bool			 unlogged;	/* the page logs it in its own way */
 };
 
+/* Whether an answer of this status to this request has a body at all. */
+bool	 answer_has_body(const struct conn *, int status);
 void	 answer_bytes(struct conn *, const struct answer *, struct str body);
 
 /* len bytes of fd, which is closed when they are sent or cannot be. */

@@ -34,6 +34,11 @@ frame_byte(struct chunked *ch, char c)
 		ch->cr = true;
 		return;
 	}
+	/* Nor a LF without one: RFC 9112 allows that in heads only. */
+	if (c == '\n' && !ch->cr) {
+		ch->state = CHUNKED_BROKEN;
+		return;
+	}
 	switch (ch->state) {
 	case CHUNKED_SIZE:
 		if ((digit = hex(c)) != -1 && ch->left >> 59 == 0) {

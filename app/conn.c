@@ -25,6 +25,8 @@
 #define SKIP_MAX	65536
 /* How long a client has to notice that we have closed our side. */
 #define LINGER_MS	2000
+/* Answers that may lie here for a client that asks and does not read. */
+#define UNREAD_MAX	32
 /* Drafts at rest that are kept. */
 #define DRAFTS_MAX	8
 
@@ -136,7 +138,7 @@ static void
 linger(struct conn *cn)
 {
 	cn->state = CONN_LINGER;
-	time_from_now(cn, TIMED_LINGER);
+	time_from_now(cn, TIMED_NONE);
 }
 
 static void
@@ -147,6 +149,8 @@ linger_shut(struct conn *cn)
 		return;
 	cn->shut = true;
 	shutdown(cn->c->fd, SHUT_WR);
+	/* From now on; a big answer may have taken its time until here. */
+	time_from_now(cn, TIMED_LINGER);
 }
 
 /* ---- requests -------------------------------------------------------- */
@@ -409,6 +413,20 @@ conn_read(struct conn *cn)
 	}
 }
 
+/* The client has read all that there was for it. */
+static void
+drained(struct conn *cn)
+{
+	cn->unread = 0;
+	if (cn->req != NULL)
+		request_drained(cn->req);
+	else if (cn->full) {
+		cn->full = false;
+		cn->state = CONN_HEAD;
+		resume_later(cn);
+	}
+}
+
 static int
 conn_handle(struct connection *c)
 {
@@ -423,9 +441,9 @@ conn_handle(struct connection *c)
 	    c->evt.flags & KORE_EVENT_WRITE && !TAILQ_EMPTY(&c->send_queue)) {
 		if (!net_send_flush(c))
 			return (KORE_RESULT_ERROR);
-		if (c->state == CONN_STATE_ESTABLISHED && cn->req != NULL &&
+		if (c->state == CONN_STATE_ESTABLISHED &&
 		    TAILQ_EMPTY(&c->send_queue))
-			request_drained(cn->req);
+			drained(cn);
 	}
 	linger_shut(cn);
 	return (KORE_RESULT_OK);
@@ -479,7 +497,16 @@ conn_done(struct conn *cn)
 	if (cn->c->state != CONN_STATE_ESTABLISHED)
 		return;
 	if (cn->keep) {
-		if (cn->state == CONN_WAIT)
+		if (++cn->unread > UNREAD_MAX) {
+			if (!net_send_flush(cn->c)) {
+				kore_connection_disconnect(cn->c);
+				return;
+			}
+			if (TAILQ_EMPTY(&cn->c->send_queue))
+				cn->unread = 0;
+		}
+		cn->full = cn->state == CONN_WAIT && cn->unread > UNREAD_MAX;
+		if (cn->state == CONN_WAIT && !cn->full)
 			cn->state = CONN_HEAD;
 	} else if (cn->state == CONN_BODY || cn->in != NULL ||
 	    cn->c->evt.flags & KORE_EVENT_READ) {

@@ -69,6 +69,12 @@ struct conn {
 	bool			 expect;	/* client waits for 100 Continue */
 	bool			 answered;
 
+	/*
+	 * A client that goes on asking without reading is not read either once
+	 * UNREAD_MAX answers lie here: its state stays CONN_WAIT, without req.
+	 */
+	int			 unread;	/* answers since the queue was empty */
+	bool			 full;
 	bool			 shut;		/* our side has been closed */
 	bool			 resuming;	/* on the list of conn_resume() */
 	TAILQ_ENTRY(conn)	 resume;

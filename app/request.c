@@ -798,7 +798,7 @@ reply_key(struct request *r, const struct reply *reply, const struct answer *a,
 		    "body");
 		return;
 	}
-	if (r->conn->head_only || reply->body_len == 0) {
+	if (!answer_has_body(r->conn, a->status) || reply->body_len == 0) {
 		drop_reply(reply);
 		answer_begin(r->conn, a, reply->body_len);
 		request_over(r);

@@ -143,8 +143,11 @@ on_piece_fetched(redisAsyncContext *ac, void *reply_arg, void *arg)
 		request_over(r);
 	else if (!net_send_flush(r->conn->c))
 		kore_connection_disconnect(r->conn->c);
-	else
+	else {
+		/* Until the client has read this one. */
+		r->give_up_ms = clock_mono_ms() + front.keepalive_ms;
 		transfer_more(r);
+	}
 }
 
 void
@@ -159,6 +162,9 @@ transfer_fetch(struct request *r)
 		fetch_failed(r, link_why());
 		return;
 	}
+	/* A client that reads slowly must not see it end in the middle. */
+	(void)queue_cmdf(&link_cmd, NULL, NULL, "PEXPIRE %s %lld", key,
+	    (long long)(front.keepalive_ms + SPOOL_GRACE_MS));
 	r->fetching = true;
 	r->give_up_ms = clock_mono_ms() + FETCH_MS;
 }

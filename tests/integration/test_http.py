@@ -3,12 +3,13 @@
 
 import os
 import re
+import socket
 import time
 
 import httpc
 import pictures
 from harness import Background, Stack, check, check_answer, check_eq, \
-    check_error, wait_until
+    check_error, rss_kb, wait_until
 
 
 def stack():
@@ -384,3 +385,58 @@ def test_metrics_histograms_add_up(s):
         check(buckets[-1][0] == float("inf"), "%s has no +Inf", name)
         count = m[name + "_count" + ("{%s}" % labels if labels else "")]
         check_eq(buckets[-1][1], count, name + "_count")
+
+
+# ---- clients that read slowly, or not at all ------------------------------
+
+
+def test_client_that_asks_and_never_reads(s):
+    """Its answers must not pile up in the front; all of them come at last."""
+    request = httpc.build("GET", "/nothing") * 100
+    pids = s.front.kore_workers()
+    before = sum(rss_kb(pid) for pid in pids)
+    with s.conn() as c:
+        c.sock.setblocking(False)
+        sent, stuck_since = 0, time.monotonic()
+        while time.monotonic() - stuck_since < 1 and sent < 100 << 20:
+            try:
+                sent += c.sock.send(request[sent % len(request):])
+                stuck_since = time.monotonic()
+            except BlockingIOError:
+                time.sleep(0.01)
+        grown = sum(rss_kb(pid) for pid in pids) - before
+        check(grown < 16 << 10, "the front has grown by %d KB", grown)
+        c.sock.setblocking(True)
+        c.sock.settimeout(10)
+        whole = sent // len(httpc.build("GET", "/nothing"))
+        got, rest = 0, b""
+        while got < whole:
+            data = c.sock.recv(1 << 20)
+            check(data, "closed after %d of %d answers", got, whole)
+            rest += data
+            got += rest.count(b"HTTP/1.1 404")
+            rest = rest[-11:] if rest[-12:] != b"HTTP/1.1 404" else b""
+    s.check_works()
+
+
+def test_slow_reader_of_a_last_answer_gets_all_of_it(s):
+    """One line break too many behind the request must not cost the answer."""
+    body = os.urandom(6 << 20)
+    with s.conn() as c:
+        c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        c.send(httpc.build("POST", "/handler?cmd=q/echo", body,
+                           [("Connection", "close")]) + b"\r\n")
+        got = b""
+        until = time.monotonic() + 15
+        began = time.monotonic()
+        while time.monotonic() < until:
+            data = c.sock.recv(65536)
+            if not data:
+                break
+            got += data
+            # 2 MB/s, so that it takes longer than the front lingers.
+            while len(got) / (2 << 20) > time.monotonic() - began:
+                time.sleep(0.005)
+        head, _, answer = got.partition(b"\r\n\r\n")
+        check(head.startswith(b"HTTP/1.1 200"), "head: %r", head[:100])
+        check(answer == body, "%d of %d bytes came", len(answer), len(body))

@@ -40,7 +40,6 @@ test_app_chunked_takes_bodies_at_every_cut(void)
 		{ "0\r\n\r\n", "", 0 },
 		{ "5\r\nhello\r\n0\r\n\r\n", "hello", 0 },
 		{ "5\r\nhello\r\n6\r\n world\r\n0\r\n\r\nGET", "hello world", 3 },
-		{ "5\nhello\n0\n\nGET", "hello", 3 },
 		{ "00005 ; a=b\r\nhello\r\n000\r\n\r\n", "hello", 0 },
 		{ "a;x=\"y\"\r\n0123456789\r\n0\r\nT: u\r\nV: w\r\n\r\nx",
 		    "0123456789", 1 },
@@ -70,6 +69,7 @@ test_app_chunked_refuses(void)
 		"\r\n", "x\r\n", "-5\r\n", ";a\r\n", " 5\r\n", "5x\r\nhello",
 		"5\r\nhello0\r\n", "5\r\nhelloX\r\n", "5\rhello", "5\r\r\n",
 		"10000000000000000\r\n", "fffffffffffffffff\r\n",
+		"5\nhello\n0\n\n", "5\r\nhello\n0\r\n\r\n", "0\r\nA: b\n\r\n",
 		"5\r\nhello\r0\r\n", "0\r\nA\rB\r\n\r\n",
 	};
 	struct buf	 out;
