@@ -50,6 +50,7 @@
 
 #define READY_MS	15000	/* all parts must answer by then */
 #define PROBE_MS	2	/* between two tries while starting */
+#define UNWELL_MS	2000	/* for a new front to see Redis and workers */
 #define BACKOFF_MIN_MS	100	/* before a part that died is started again */
 #define BACKOFF_MAX_MS	5000
 #define STEADY_MS	10000	/* one that ran so long starts afresh */
@@ -575,8 +576,9 @@ probed(struct up *up, int status)
 		ready(up);
 		return;
 	}
-	/* A front that answers is ready; whether all is well was so before. */
-	if (status != -1 && up->swap == SWAP_FRONT) {
+	/* What is not well for so long was not well before the swap either. */
+	if (up->swap == SWAP_FRONT && (status == 200 || (status != -1 &&
+	    clock_mono_ms() - up->parts[FRONT].started_ms >= UNWELL_MS))) {
 		swap_front_ready(up);
 		return;
 	}
