@@ -148,7 +148,7 @@ command(const struct deploy *d, enum step step, const char *const *argv,
 	while (waitpid(pid, &wstatus, 0) == -1 && errno == EINTR)
 		continue;
 	/* What was asked for, but is no list, is for the user. */
-	if (list != NULL && wstatus != 0)
+	if (list != NULL && list->len > 0 && wstatus != 0)
 		fwrite(list->p, 1, list->len, stderr);
 	return (ended(step, argv, wstatus, err));
 }
