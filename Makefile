@@ -64,23 +64,24 @@ LIBUFOP	:= $(BUILD)/libufop.so
 # UFOP_ABI of ufop.h: objects built against another one are refused.
 ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
 
-.PHONY: all run test unit integration bench bench-screenshot setup install uninstall image deb clean help
+.PHONY: all run test unit integration faults fuzz bench bench-screenshot setup install uninstall image deb clean help
 .DELETE_ON_ERROR:
 
 # `make run` and `make test` fetch missing Debian packages first; a plain
 # `make` never touches the system.
 all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
 	$(BUILD)/libufop.pc
+	@:
 
 help:
 	@sed -n '2,7p' Makefile
-	@echo "targets: all run test unit integration bench bench-screenshot setup install uninstall image deb clean"
+	@echo "targets: all run test unit integration faults fuzz bench bench-screenshot setup install uninstall image deb clean"
 
 setup:
 	@scripts/setup
 
 run: setup
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) --no-print-directory -j$$(nproc) all
 	@exec $(UFOP) up -p $(PORT)
 
 test:
@@ -92,6 +93,16 @@ unit:
 
 integration:
 	@tests/run integration
+
+faults:
+	@tests/run integration faults queue worker input
+
+# Every fuzzer for FUZZ_SECONDS, with clang's libFuzzer.
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory CC=clang WERROR= BUILD=$(BUILD)-fuzz \
+	    SANITIZE=address,undefined,fuzzer-no-link fuzz-programs
+	@scripts/fuzz $(BUILD)-fuzz $(FUZZ_SECONDS)
 
 bench: setup
 	@$(MAKE) --no-print-directory all
@@ -193,6 +204,15 @@ $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images) $(LIBS_screenshot)
 
+FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz-%,$(wildcard tests/fuzz/*.c))
+.PHONY: fuzz-programs
+fuzz-programs: $(FUZZ)
+$(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Iworker/handlers/images -isystem /usr/include/freetype2
+$(BUILD)/fuzz-%: $(BUILD)/tests/fuzz/%.o $(call obj,$(LIB_SRC) $(ROUTER_SRC) \
+		$(WORKER_SRC) $(wildcard worker/handlers/images/*.c))
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images)
+
 INSTALL	?= install
 to	:= $(DESTDIR)$(PREFIX)
 # What is installed tells where it will lie, not where it was built.
@@ -242,6 +262,6 @@ deb:
 	rm -rf $(DEB_SRC)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
