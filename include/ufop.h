@@ -58,8 +58,8 @@ extern "C" {
 #define UFOP_ERR_MSG_MAX	512
 
 /*
- * One kind of error.  HTTP status, exit status of the command and whether a
- * retry can help are in one table, lib/err.c.
+ * One kind of error.  HTTP status and exit status of the command are in one
+ * table, lib/err.c.
  */
 enum ufop_code {
 	UFOP_OK = 0,

@@ -25,7 +25,7 @@
 #include "spool.h"
 
 #define ERRORS_KEPT	10	/* latest failures shown by `ufop status` */
-#define CHILDREN_MAX	256	/* of one pool */
+#define CHILDREN_MAX	1024	/* of one pool: as worker.pools allows */
 
 struct parent;
 struct pool;
@@ -237,8 +237,8 @@ void	 jobs_resend(struct parent *);
 
 /* ---- pool.c ----------------------------------------------------------- */
 
-int	 pool_init(struct pool *, struct parent *,
-	    const struct settings_pool *, struct ufop_err *);
+void	 pool_init(struct pool *, struct parent *,
+	    const struct settings_pool *);
 /* Start what children are missing. */
 void	 pool_fill(struct pool *);
 /* Give pending jobs to children and ask Redis for more as there is room. */

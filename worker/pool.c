@@ -764,13 +764,9 @@ pool_ready(const struct pool *pool)
 	return (n >= pool->slots);
 }
 
-int
-pool_init(struct pool *pool, struct parent *p, const struct settings_pool *sp,
-    struct ufop_err *err)
+void
+pool_init(struct pool *pool, struct parent *p, const struct settings_pool *sp)
 {
-	if (sp->children > CHILDREN_MAX)
-		return (settings_bad(p->settings, "worker", "pools", err,
-		    "at most %d children in one pool", CHILDREN_MAX));
 	pool->parent = p;
 	snprintf(pool->name, sizeof(pool->name), "%s", sp->name);
 	queue_key(pool->q_key, p->tag, "q", pool->name);
@@ -792,7 +788,6 @@ pool_init(struct pool *pool, struct parent *p, const struct settings_pool *sp,
 	pool->take.arg = pool;
 	pool->take.what = pool->name;
 	pool_fill(pool);
-	return (0);
 }
 
 void

@@ -264,8 +264,7 @@ worker_init(struct parent *p, struct ufop_err *err)
 	};
 	p->npools = settings_pools(s, sp);
 	for (i = 0; i < p->npools; i++)
-		if (pool_init(&p->pools[i], p, &sp[i], err) == -1)
-			return (-1);
+		pool_init(&p->pools[i], p, &sp[i]);
 	return (fetch_start(p, err));
 }
 
