@@ -131,6 +131,17 @@ def test_ufop_on_the_path_is_found_wherever_it_was_created():
 
 
 @deadline(120)
+def test_builds_without_pkg_config():
+    with Project() as p:
+        bin_dir = os.path.join(p.top, "bin")
+        os.mkdir(bin_dir)
+        for name in ("sh", "cc", "as", "ld", "mv", "rm", "make"):
+            os.symlink(shutil.which(name), os.path.join(bin_dir, name))
+        p.ok("make", env={"PATH": bin_dir})
+        check(os.path.exists(os.path.join(p.dir, "app.so")), "no app.so")
+
+
+@deadline(120)
 def test_rebuilding_leaves_a_loaded_service_alone():
     """The file that runs is not written into: it keeps its inode."""
     with Project() as p:
