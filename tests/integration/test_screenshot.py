@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 
+import httpc
 import pictures
 from harness import UFOP, Background, Stack, check, check_answer, check_eq, \
     check_error, deadline, descendants, kill_quietly, need_program, \
@@ -196,6 +197,24 @@ def test_screenshot_of_html(s):
     check_eq(colour(shoot(s, SMALL, html="<body style='background:#f00'>")),
              (255, 0, 0))
     check_error(shoot(s), 400, "needs a page")
+
+
+def test_screenshot_of_html_in_its_own_charset(s):
+    page = "<meta charset=gbk><p id=x style='font-size:40px;width:50px;" \
+        "height:50px;margin:0'>\u4e2d"
+
+    def glyph(body, kind):
+        r = s.request("POST", httpc.cmd_target("q/screenshot/selector/" +
+                                               b64("#x")), body,
+                      [("Content-Type", kind)])
+        return check_answer(r, 200, "image/png").body
+
+    want = glyph(page.replace("gbk", "utf-8").encode(), "text/html")
+    check_eq(glyph(page.encode("gbk"), "text/html"), want, "GBK by its meta")
+    check_eq(glyph(page.encode("gbk"), "text/html; charset=gbk"), want,
+             "GBK by its header")
+    check_eq(glyph(page.replace("<meta charset=gbk>", "").encode(),
+                   "text/html"), want, "UTF-8 that does not say so")
 
 
 def test_screenshot_cut_is_width_height_x_y(s):

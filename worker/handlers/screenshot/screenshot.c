@@ -101,6 +101,27 @@ teardown(void)
 	arena_release(&self.arena);
 }
 
+/*
+ * The Content-Type to serve a body as.  A charset in it would win over the
+ * document's own word, so it is added only where it cannot be wrong.
+ */
+static const char *
+html_type(const struct ufop_job *job)
+{
+	const char	*type = job->content_type;
+	struct str	 rest = { (const char *)job->data, job->len };
+	int		 n;
+
+	if (strncmp(type, "application/xhtml", 17) == 0 ||
+	    strncmp(type, "image/svg", 9) == 0 ||
+	    (strncmp(type, "text/html", 9) == 0 &&
+	    strstr(type, "charset=") != NULL))
+		return (type);
+	while (rest.len > 0 && (n = str_utf8(rest)) > 0)
+		rest = str_slice(rest, (size_t)n, rest.len);
+	return (rest.len == 0 ? "text/html; charset=utf-8" : "text/html");
+}
+
 /* Times and the source of the page; err for a url that must not be opened. */
 static int
 shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
@@ -137,10 +158,7 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 		    "as the body"));
 	shot->html = job->data;
 	shot->html_len = job->len;
-	shot->html_type = strncmp(job->content_type, "text/html", 9) == 0 ||
-	    strncmp(job->content_type, "application/xhtml", 17) == 0 ||
-	    strncmp(job->content_type, "image/svg", 9) == 0 ?
-	    job->content_type : "text/html; charset=utf-8";
+	shot->html_type = html_type(job);
 	return (0);
 }
 
