@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <glob.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "redis.h"
@@ -31,6 +33,27 @@ greet(struct redis *redis, struct ufop_err *err)
 	return (0);
 }
 
+/*
+ * Nobody said where Redis is: then it may be the private one of an `ufop up`
+ * on this host.  True when there is exactly one, and addr is its.
+ */
+static bool
+find_up(struct queue_addr *addr)
+{
+	glob_t	 g;
+	bool	 one;
+
+	if (glob(UP_REDIS_GLOB, 0, NULL, &g) != 0)
+		return (false);
+	one = g.gl_pathc == 1 &&
+	    strlen(g.gl_pathv[0]) < sizeof(addr->unix_path);
+	if (one)
+		snprintf(addr->unix_path, sizeof(addr->unix_path), "%s",
+		    g.gl_pathv[0]);
+	globfree(&g);
+	return (one);
+}
+
 int
 redis_open(struct redis *redis, const struct settings *settings,
     struct ufop_err *err)
@@ -38,16 +61,25 @@ redis_open(struct redis *redis, const struct settings *settings,
 	const struct timeval	 limit = { REDIS_TIMEOUT_MS / 1000, 0 };
 	struct queue_addr	*addr = &redis->addr;
 	int64_t			 began = clock_mono_us();
+	bool			 again;
 
 	redis->ctx = NULL;
 	if (queue_addr_parse(addr, settings_str(settings, "redis", "url"),
 	    err) == -1 || queue_addr_resolve(addr, err) == -1)
 		return (-1);
-	queue_addr_name(addr, redis->name, sizeof(redis->name));
 	redis->tag = settings_str(settings, "redis", "tag");
-	redis->ctx = addr->unix_path[0] != '\0' ?
-	    redisConnectUnixWithTimeout(addr->unix_path, limit) :
-	    redisConnectWithTimeout(addr->ip, addr->port, limit);
+	do {
+		queue_addr_name(addr, redis->name, sizeof(redis->name));
+		redis->ctx = addr->unix_path[0] != '\0' ?
+		    redisConnectUnixWithTimeout(addr->unix_path, limit) :
+		    redisConnectWithTimeout(addr->ip, addr->port, limit);
+		again = redis->ctx != NULL && redis->ctx->err != 0 &&
+		    addr->unix_path[0] == '\0' &&
+		    !settings_find(settings, "redis", "url")->is_set &&
+		    find_up(addr);
+		if (again)
+			redis_close(redis);
+	} while (again);
 	if (redis->ctx == NULL || redis->ctx->err != 0) {
 		err_set(err, UFOP_UNAVAILABLE, "cannot connect to Redis at "
 		    "%s: %s; start it, or set redis.url", redis->name,

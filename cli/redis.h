@@ -12,6 +12,8 @@
 #include "settings.h"
 
 #define REDIS_TIMEOUT_MS	3000
+/* Where `ufop up` keeps its private one: cli/up.c. */
+#define UP_REDIS_GLOB		"/dev/shm/ufop-up-*/redis.sock"
 
 struct redis {
 	redisContext		*ctx;
@@ -21,7 +23,11 @@ struct redis {
 	int			 connect_us;	/* until it answered a PING */
 };
 
-/* -1 with err (UFOP_UNAVAILABLE) that says where Redis was looked for. */
+/*
+ * Connect to redis.url or, when nobody has set that and nothing answers there,
+ * to the private Redis of the one `ufop up` on this host.  -1 with err
+ * (UFOP_UNAVAILABLE) that says where Redis was looked for.
+ */
 int	 redis_open(struct redis *, const struct settings *, struct ufop_err *);
 void	 redis_close(struct redis *);
 
