@@ -616,6 +616,7 @@ def ours():
 @deadline(60)
 def test_screenshot_survives_a_killed_renderer_and_browser():
     def killed(kind, times):
+        site.hits.clear()
         r = Background(lambda: shoot(s, "/wait/2000", url=site.url()))
         gone = set()
         for _ in range(times):
