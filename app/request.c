@@ -526,27 +526,6 @@ state_place(struct http_request *req)
 
 /* ---- PUSH ------------------------------------------------------------ */
 
-static void
-fill_stages(struct job *j, const struct router_match *m)
-{
-	const struct router_stage	*from;
-	struct job_stage		*to;
-	int				 i, k;
-
-	j->nstages = m->nstages;
-	for (i = 0; i < m->nstages; i++) {
-		from = &m->stages[i];
-		to = &j->stages[i];
-		to->task = str_from(front.services.tasks[from->task].name);
-		to->cmd = from->cmd;
-		to->nargs = from->nargs;
-		for (k = 0; k < from->nargs; k++) {
-			to->args[k].name = str_from(from->args[k].name);
-			to->args[k].value = from->args[k].value;
-		}
-	}
-}
-
 /* The job in r->entry. */
 static int
 encode(struct request *r, struct draft *d, struct str id, struct ufop_err *err)
@@ -562,14 +541,13 @@ encode(struct request *r, struct draft *d, struct str id, struct ufop_err *err)
 	j->tag = request_tag(r);
 	j->body_len = r->body.len;
 	j->spool_id = front.share ? front.spool.id : 0;
-	j->pool = str_from(d->match.pool);
 	j->id = id;
 	j->web = (struct str){ front.web, REQID_LEN };
 	if (r->body_kind == JOB_BODY_INLINE)
 		j->ref = (struct str){ r->body.mem.p, r->body.mem.len };
 	else
 		j->ref = str_from(r->body_name);
-	fill_stages(j, &d->match);
+	router_job(&front.services, &d->match, j);
 	return (job_encode(j, &r->entry, err));
 }
 

@@ -490,3 +490,26 @@ router_match(const struct router *r, struct str cmd, bool has_name,
 	} while (rest.s != NULL);
 	return (0);
 }
+
+void
+router_job(const struct services *services, const struct router_match *match,
+    struct job *job)
+{
+	const struct router_stage	*from;
+	struct job_stage		*to;
+	int				 i, k;
+
+	job->pool = str_from(match->pool);
+	job->nstages = match->nstages;
+	for (i = 0; i < match->nstages; i++) {
+		from = &match->stages[i];
+		to = &job->stages[i];
+		to->task = str_from(services->tasks[from->task].name);
+		to->cmd = from->cmd;
+		to->nargs = from->nargs;
+		for (k = 0; k < from->nargs; k++) {
+			to->args[k].name = str_from(from->args[k].name);
+			to->args[k].value = from->args[k].value;
+		}
+	}
+}

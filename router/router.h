@@ -38,6 +38,7 @@
 #define ROUTER_ROUTER_H
 
 #include "err.h"
+#include "job.h"
 #include "services.h"
 #include "str.h"
 
@@ -100,5 +101,12 @@ void		 router_free(struct router *);	/* NULL is fine */
 int		 router_match(const struct router *, struct str cmd,
 		    bool has_name, struct router_match *match,
 		    struct ufop_err *);
+
+/*
+ * The match as the pool and the stages of a job, which point into it, into the
+ * cmd and into the services; the job's other fields are left alone.
+ */
+void		 router_job(const struct services *,
+		    const struct router_match *, struct job *);
 
 #endif

@@ -26,27 +26,15 @@ build_entry(struct buf *out, const struct services *services,
 {
 	static struct job	 job;
 	static char		 id[REQID_LEN + 1];
-	const struct router_stage *rs;
-	int			 i, k;
 
 	memset(&job, 0, sizeof(job));
 	reqid_make(id);
 	job.id = str_from(id);
-	job.pool = str_from(m->pool);
 	job.type = str_from(rq->content_type);
 	job.accept = str_from(rq->accept);
 	job.url = str_from(rq->url);
 	job.body_len = rq->len;
-	job.nstages = m->nstages;
-	for (i = 0; i < m->nstages; i++) {
-		rs = &m->stages[i];
-		job.stages[i].task = str_from(services->tasks[rs->task].name);
-		job.stages[i].cmd = rs->cmd;
-		job.stages[i].nargs = rs->nargs;
-		for (k = 0; k < rs->nargs; k++)
-			job.stages[i].args[k] = (struct job_arg){
-			    str_from(rs->args[k].name), rs->args[k].value };
-	}
+	router_job(services, m, &job);
 	return (job_encode(&job, out, err));
 }
 

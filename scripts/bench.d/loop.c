@@ -63,25 +63,13 @@ fill_entry(struct ring_slot *slot, const struct services *services,
 	struct router			*router;
 	struct ufop_err			 err;
 	struct buf			 out;
-	int				 i, k;
 
 	if ((router = router_new(services, &err)) == NULL ||
 	    router_match(router, str_from(cmd), false, &m, &err) == -1)
 		fail(&err);
 	job.id = STR("bench");
-	job.pool = str_from(m.pool);
 	job.body_len = len;
-	job.nstages = m.nstages;
-	for (i = 0; i < m.nstages; i++) {
-		job.stages[i].task =
-		    str_from(services->tasks[m.stages[i].task].name);
-		job.stages[i].cmd = m.stages[i].cmd;
-		job.stages[i].nargs = m.stages[i].nargs;
-		for (k = 0; k < m.stages[i].nargs; k++)
-			job.stages[i].args[k] = (struct job_arg){
-			    str_from(m.stages[i].args[k].name),
-			    m.stages[i].args[k].value };
-	}
+	router_job(services, &m, &job);
 	buf_init(&out, JOB_ENTRY_MAX);
 	if (job_encode(&job, &out, &err) == -1)
 		fail(&err);
