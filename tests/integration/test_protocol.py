@@ -300,7 +300,12 @@ def test_worker_goes_without_clocks_that_agree():
         s.check_works()
         error_of(s.ask("hello/bob", left_ms=-5), 504)
     finally:
+        pid = s.worker.pid
         s.kill()
+        # Killed, faketime leaves its own behind.
+        for name in ("faketime_shm_%s", "sem.faketime_sem_%s"):
+            if os.path.exists("/dev/shm/" + name % pid):
+                os.unlink("/dev/shm/" + name % pid)
 
 
 # ---- the front ---------------------------------------------------------

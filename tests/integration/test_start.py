@@ -188,6 +188,9 @@ def test_redis_that_wants_a_password():
         s.write_ini(s.dir, dict(s.settings, **{
             "redis.url": "redis://:wr0ngw0rd@127.0.0.1:%d" % s.redis.port}))
         s.front.start()
+        # In its first moments it can only say that Redis has not answered.
+        wait_until(lambda: "password" in s.post("q/hello/bob").text.lower(),
+                   5, "the front says so")
         check_error(s.post("q/hello/bob"), 503, ("password", "auth"))
         check_eq(s.front.terminate(), 0, "exit status")
         check("wr0ngw0rd" not in s.front.output(), "the log tells a password")
