@@ -90,7 +90,7 @@ transfer_send(struct request *r)
 		}
 		r->moved += (uint64_t)n;
 	}
-	/* The job follows on the same connection: no need to wait for the rest. */
+	/* The job is queued once Redis has confirmed all of its body. */
 	if (r->moved == r->body.len && r->pieces_out == 0)
 		request_run(r);
 }

@@ -226,8 +226,8 @@ queue_key(char out[QUEUE_KEY_MAX], const char *tag, const char *a,
 }
 
 /*
- * The connection is gone, or was never had: note why, tell the owner when it
- * had been ready, and let queue_conn_tick() try again after the backoff.
+ * The connection is gone, or was never had: note why, and let
+ * queue_conn_tick() try again after the backoff.
  */
 static void
 conn_down(struct queue_conn *qc, const char *why)
@@ -256,8 +256,6 @@ conn_down(struct queue_conn *qc, const char *why)
 		log_warn("redis.lost conn=%s at=%s why=%s", qc->what, name,
 		    log_quote(why, strlen(why)));
 	}
-	if (was_ready && qc->on_lost != NULL)
-		qc->on_lost(qc);
 }
 
 static void

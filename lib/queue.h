@@ -55,15 +55,14 @@ extern const char *const queue_lua[QUEUE_SCRIPTS];
 /*
  * One connection that keeps itself up: connects, authenticates, selects the
  * db, loads the scripts, calibrates the clock, then calls on_ready; when it is
- * lost, every pending callback gets a NULL reply, on_lost is called, and after
- * a backoff (50 ms doubling to 2 s, +-25 %) it tries again.
+ * lost, every pending callback gets a NULL reply, and after a backoff (50 ms
+ * doubling to 2 s, +-25 %) it tries again.
  */
 struct queue_conn {
 	const struct queue_addr	*addr;
 	/* Ties a fresh context to the owner's loop; 0 or -1. */
 	int			(*attach)(redisAsyncContext *, void *arg);
 	void			(*on_ready)(struct queue_conn *);
-	void			(*on_lost)(struct queue_conn *);
 	void			*arg;
 	const char		*what;		/* for the log: "take", "reply" */
 

@@ -249,7 +249,7 @@ void	 pool_tick(struct pool *);
 /* How soon pool_tick() is needed, in ms. */
 int	 pool_patience_ms(const struct pool *);
 void	 pool_health(struct pool *);
-/* Replace the children one by one (SIGHUP). */
+/* Replace all children, each when its successor is ready (SIGHUP). */
 void	 pool_retire(struct pool *);
 /* Stop taking; true when no command to take is outstanding. */
 bool	 pool_stop_taking(struct pool *);
