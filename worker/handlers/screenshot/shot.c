@@ -25,6 +25,8 @@
 /* networkIdle never comes on a page that polls. */
 #define IDLE_MAX_US	(5000 * MS)
 #define SCRIPT_US	(5000 * MS)
+/* Of a page that goes to another while it is taken. */
+#define CAPTURE_TRIES	5
 #define NAVIGATIONS_MAX	20
 /* Chromium gives no bytes, and no error, beyond it. */
 #define WEBP_SIDE_MAX	16383
@@ -847,22 +849,49 @@ deliver_store(struct page *p)
 	    s->source, "path", path, "bytes", (json_int_t)len)));
 }
 
-static int
-capture(struct page *p)
+/* One picture of the area, or a document; data is there when it is DONE. */
+static enum outcome
+picture(struct page *p, const struct area *a)
 {
-	struct area	 a = { 0 };
 	enum outcome	 rc;
 
-	if (p->o->format != SHOT_PDF && area_find(p, &a) == -1)
-		return (-1);
 	page_ask(p, p->o->format == SHOT_PDF ? "Page.printToPDF" :
-	    "Page.captureScreenshot", capture_params(p->o, &a));
+	    "Page.captureScreenshot", capture_params(p->o, a));
 	browser_prepare(p->b);
 	rc = page_wait(p, clock_mono_us() + CAPTURE_PATIENCE_US, NULL);
 	if (rc == LATE) {
 		page_send(p, "Runtime.terminateExecution", NULL);
 		rc = page_wait(p, p->shot->deadline_us, NULL);
 	}
+	return (rc);
+}
+
+/* The page is just going to another: until that one is there, or a moment. */
+static void
+settle(struct page *p)
+{
+	int64_t		 until_us = clock_mono_us() + GRACE_US;
+	int		 n = p->navigations;
+	enum outcome	 rc = DONE;
+
+	while (p->navigations == n && rc == DONE)
+		rc = page_pump(p, until_us);
+	if (rc == DONE)
+		(void)wait_life(p, LIFE_LOAD, until_us);
+}
+
+static int
+capture(struct page *p)
+{
+	struct area	 a = { 0 };
+	enum outcome	 rc;
+	int		 try;
+
+	if (p->o->format != SHOT_PDF && area_find(p, &a) == -1)
+		return (-1);
+	for (try = 0; (rc = picture(p, &a)) == REFUSED && try < CAPTURE_TRIES &&
+	    strstr(p->why, "Not attached") != NULL; try++)
+		settle(p);
 	if (rc != DONE)
 		return (page_fail(p, rc, "taking the picture"));
 	if (p->data.len == 0)
