@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * /health: whether a job sent now would be served; /health?live: whether this
- * process is.
+ * process is.  A task that serves, but has something to tell, is a note.
  */
 #include <string.h>
 
@@ -22,8 +22,17 @@
 
 struct reasons {
 	struct buf	 list;			/* JSON strings with commas */
+	struct buf	 notes;			/* the same */
 	char		 first[UFOP_ERR_MSG_MAX];	/* stands for all */
 };
+
+static void
+add_text(struct buf *list, const char *text)
+{
+	buf_cstr(list, list->len > 0 ? ",\"" : "\"");
+	buf_json(list, str_from(text));
+	buf_cstr(list, "\"");
+}
 
 static void
 add(struct reasons *rs, const char *fmt, ...)
@@ -36,9 +45,7 @@ add(struct reasons *rs, const char *fmt, ...)
 	va_end(ap);
 	if (rs->list.len == 0)
 		memcpy(rs->first, text, sizeof(text));
-	buf_cstr(&rs->list, rs->list.len > 0 ? ",\"" : "\"");
-	buf_json(&rs->list, str_from(text));
-	buf_cstr(&rs->list, "\"");
+	add_text(&rs->list, text);
 }
 
 static void
@@ -66,6 +73,8 @@ find_reasons(const struct request *r, struct reasons *rs)
 		else if (pool->healthy == 0)
 			add(rs, "the pool '%s' is not well: %s",
 			    pool->name, pool->why);
+		if (pool->note[0] != '\0')
+			add_text(&rs->notes, pool->note);
 	}
 }
 
@@ -98,20 +107,32 @@ answer_health(struct request *r)
 	struct buf	 json;
 
 	buf_init(&rs.list, REASONS_MAX);
-	buf_init(&json, 2 * REASONS_MAX);
+	buf_init(&rs.notes, REASONS_MAX);
+	buf_init(&json, 3 * REASONS_MAX);
 	find_reasons(r, &rs);
 	log_change(&rs);
 	if (rs.list.len > 0) {
 		a.status = 503;
-		a.type = STR("application/json");
 		buf_cstr(&json, "{\"code\":503,\"error\":\"");
 		buf_json(&json, str_from(rs.first));
 		buf_cstr(&json, "\",\"reasons\":[");
 		buf_add(&json, rs.list.p, rs.list.len);
-		buf_cstr(&json, "]}");
+		buf_cstr(&json, "]");
+	}
+	if (rs.notes.len > 0) {
+		buf_cstr(&json, json.len > 0 ? ",\"notes\":[" :
+		    "{\"notes\":[");
+		buf_add(&json, rs.notes.p, rs.notes.len);
+		buf_cstr(&json, "]");
+	}
+	/* All is well and there is nothing to tell: no body. */
+	if (json.len > 0) {
+		a.type = STR("application/json");
+		buf_cstr(&json, "}");
 	}
 	answer_bytes(r->conn, &a, (struct str){ json.p, json.len });
 	buf_release(&json);
+	buf_release(&rs.notes);
 	buf_release(&rs.list);
 }
 

@@ -78,6 +78,7 @@ static void
 read_pool(struct view_pool *pool, json_t *in, uint64_t spool)
 {
 	const char	*why = json_string_value(json_object_get(in, "why"));
+	const char	*note = json_string_value(json_object_get(in, "note"));
 
 	pool->workers++;
 	pool->slots += json_integer_value(json_object_get(in, "slots"));
@@ -89,6 +90,8 @@ read_pool(struct view_pool *pool, json_t *in, uint64_t spool)
 		    why == NULL || why[0] == '\0' ? "it does not say why" : why);
 	else
 		pool->healthy++;
+	if (note != NULL && note[0] != '\0')
+		snprintf(pool->note, sizeof(pool->note), "%s", note);
 }
 
 static void
@@ -126,7 +129,7 @@ read_beats(const redisReply *beats)
 		pools[p].workers = pools[p].healthy = 0;
 		pools[p].slots = pools[p].busy = 0;
 		pools[p].shares = true;
-		pools[p].why[0] = '\0';
+		pools[p].why[0] = pools[p].note[0] = '\0';
 	}
 	/* Name and heartbeat by turns. */
 	for (i = 1; i < beats->elements; i += 2)

@@ -16,6 +16,7 @@ struct view_pool {
 	bool		 shares;	/* all of them see our spool */
 	int64_t		 waiting;	/* jobs in the queue */
 	char		 why[200];	/* of one that is not healthy */
+	char		 note[200];	/* of one with something to tell */
 };
 
 /* The pools that tasks ask for, before the fork. */

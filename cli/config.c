@@ -2,10 +2,18 @@
 /*
  * ufop config: what the settings are and where they come from.
  */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "arena.h"
 #include "cli.h"
+#include "setup.h"
 
 static const struct cli_opt opts[] = {
 	{ 'a', "all", NULL, "also show what stands at its default" },
@@ -36,6 +44,8 @@ type_name(enum ufop_setting_type type)
 #define TEXT_MAX	65536
 /* Room for the names of all rows, when one is to be guessed. */
 #define ROWS_MAX	512
+/* For a service to say how it would run. */
+#define DESCRIBE_MS	5000
 
 static void
 unknown(const struct settings *settings, const char *typed,
@@ -150,6 +160,44 @@ show(const struct settings *settings, bool all)
 		printf("; everything stands at its default; --all shows it\n");
 }
 
+/*
+ * What a service says of itself is its author's code, and may try things that
+ * this process must not be changed by: a fork asks.
+ */
+static void
+describe(const struct cli *cli, const struct ufop_service *service)
+{
+	char		text[512];
+	struct pollfd	pfd;
+	ssize_t		n = 0;
+	pid_t		pid;
+	int		p[2];
+
+	if (service->describe == NULL || pipe2(p, O_CLOEXEC) == -1)
+		return;
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		setup_describe(service, &cli->settings, text, sizeof(text));
+		_exit(write(p[1], text, strlen(text)) == -1);
+	}
+	close(p[1]);
+	pfd = (struct pollfd){ p[0], POLLIN, 0 };
+	if (pid != -1 && poll(&pfd, 1, DESCRIBE_MS) > 0)
+		n = read(p[0], text, sizeof(text));
+	close(p[0]);
+	if (pid != -1) {
+		(void)kill(pid, SIGKILL);
+		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
+			continue;
+	}
+	if (n <= 0)
+		return;
+	printf("\n; %s: ", service->name);
+	cli_text(stdout, (struct str){ text, (size_t)n });
+	putchar('\n');
+}
+
 static int
 run(struct cli *cli, int argc, char **argv)
 {
@@ -157,7 +205,7 @@ run(struct cli *cli, int argc, char **argv)
 	const char		*verb;
 	bool			 all = false;
 	struct ufop_err		 err;
-	int			 code;
+	int			 code, i;
 
 	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
 		if (code != 'a')
@@ -188,6 +236,8 @@ run(struct cli *cli, int argc, char **argv)
 		show_one(row);
 	} else {
 		show(&cli->settings, all);
+		for (i = 0; i < cli->services.nservices; i++)
+			describe(cli, cli->services.services[i]);
 	}
 	return (0);
 }
@@ -198,7 +248,8 @@ const struct cli_cmd cli_config = {
 	.summary = "show the settings and where they come from, or check them",
 	.prose = "show: print what any file, variable or flag has set (with "
 	    "--all also what stands at its default), as an ini file would "
-	    "have it; what was set is marked by * in the comment behind. With "
+	    "have it; what was set is marked by * in the comment behind; below "
+	    "it what a service says of how it would run here. With "
 	    "NAME say all about one setting. check: read everything as a "
 	    "start would, and say what is wrong.",
 	.opts = opts,

@@ -60,7 +60,7 @@ add_pools(json_t *pools, json_t *beat)
 	static const char *const counts[] = {
 		"slots", "busy", "held", "done", "failed", "died"
 	};
-	const char	*name, *why;
+	const char	*name, *why, *note;
 	json_t		*theirs, *pool;
 	size_t		 i;
 
@@ -73,6 +73,9 @@ add_pools(json_t *pools, json_t *beat)
 		if (json_is_false(json_object_get(theirs, "ok")))
 			json_object_set_new(pool, "why",
 			    json_string(why == NULL ? "" : why));
+		note = json_string_value(json_object_get(theirs, "note"));
+		if (note != NULL && note[0] != '\0')
+			json_object_set_new(pool, "note", json_string(note));
 	}
 }
 
@@ -228,8 +231,10 @@ text(const json_t *object, const char *name, int width)
 static void
 show_pools(json_t *root)
 {
+	static const char *const told[] = { "why", "note" };
 	const char	*name, *why;
 	json_t		*pool;
+	size_t		 i;
 
 	printf("%-12s %8s %8s %8s %8s %10s %8s %8s\n", "POOL", "WAITING",
 	    "WORKERS", "CHILDREN", "BUSY", "DONE", "FAILED", "DIED");
@@ -242,9 +247,12 @@ show_pools(json_t *root)
 		    (long long)number(pool, "done"),
 		    (long long)number(pool, "failed"),
 		    (long long)number(pool, "died"));
-		why = json_string_value(json_object_get(pool, "why"));
-		if (why != NULL) {
-			printf("%-12s ", "");
+		for (i = 0; i < sizeof(told) / sizeof(told[0]); i++) {
+			why = json_string_value(json_object_get(pool,
+			    told[i]));
+			if (why == NULL)
+				continue;
+			printf("%-12s %s: ", "", told[i]);
 			cli_text(stdout, str_from(why));
 			putchar('\n');
 		}

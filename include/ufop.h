@@ -251,8 +251,11 @@ struct ufop_task {
 	const char	*route;
 	int		(*run)(struct ufop_job *, struct ufop_reply *);
 	/*
-	 * 0 when the task can serve; else -1 and a sentence in why.  Asked in a
-	 * child of the task's pool every few seconds; may be NULL.
+	 * 0 when the task can serve; else -1 and a sentence in why: /health is
+	 * then 503.  A sentence in why with 0 is a note: the task serves, but
+	 * an operator should know; /health stays 200 and tells it.  why is
+	 * empty at first.  Asked in a child of the task's pool every few
+	 * seconds; may be NULL.
 	 */
 	int		(*health)(char *why, size_t why_size);
 	int		 timeout_ms;	/* queue and run; 0: the setting timeout */
@@ -308,6 +311,13 @@ struct ufop_service {
 	 */
 	int				(*setup)(char *why, size_t why_size);
 	void				(*teardown)(void);
+	/*
+	 * A sentence in text (empty at first) on how the service would run
+	 * here, such as which of its protections this host allows; for
+	 * `ufop config show`.  ufop_setup_setting() works.  Run in a process of
+	 * its own, for five seconds at most; may be NULL.
+	 */
+	void				(*describe)(char *text, size_t text_size);
 };
 
 /* The symbol that ufop looks up in a service's shared object. */

@@ -35,6 +35,20 @@ setup_run(const struct ufop_service *service, const struct settings *settings,
 	return (r);
 }
 
+void
+setup_describe(const struct ufop_service *service,
+    const struct settings *settings, char *text, size_t text_size)
+{
+	text[0] = '\0';
+	if (service->describe == NULL)
+		return;
+	current = service;
+	current_settings = settings;
+	service->describe(text, text_size);
+	current = NULL;
+	current_settings = NULL;
+}
+
 const char *
 ufop_setup_setting(const char *name)
 {

@@ -21,4 +21,8 @@ void	 setup_pool(const char *pool);
 int	 setup_run(const struct ufop_service *, const struct settings *,
 	    char *why, size_t why_size);
 
+/* The service's describe() in the same way; text is empty if it has none. */
+void	 setup_describe(const struct ufop_service *, const struct settings *,
+	    char *text, size_t text_size);
+
 #endif

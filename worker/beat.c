@@ -334,14 +334,15 @@ beat_pools(struct parent *p)
 	for (i = 0; i < p->npools; i++) {
 		pool = &p->pools[i];
 		json_object_set_new(pools, pool->name, json_pack(
-		    "{s:i,s:i,s:i,s:I,s:I,s:I,s:b,s:o}",
+		    "{s:i,s:i,s:i,s:I,s:I,s:I,s:b,s:o,s:o}",
 		    "slots", pool->slots, "busy", pool->nrunning,
 		    "held", pool->npending, "done", (json_int_t)pool->done,
 		    "failed", (json_int_t)pool->failed,
 		    "died", (json_int_t)pool->died,
 		    "ok", (int)(pool->ok && pool_ready(pool)),
 		    "why", beat_text(!pool->ok ? pool->why : pool_ready(pool) ?
-		    "" : "its children are starting")));
+		    "" : "its children are starting"),
+		    "note", beat_text(pool->note)));
 	}
 	return (pools);
 }

@@ -119,6 +119,7 @@ struct pool {
 	bool			 ok;		/* health checks */
 	bool			 cannot_start;	/* why says so, till one does */
 	char			 why[512];
+	char			 note[512];	/* of tasks that serve all the same */
 	uint64_t		 done, failed, died;
 };
 

@@ -292,14 +292,23 @@ collect_health(struct pool_child *pc, int slot)
 {
 	struct pool		*pool = pc->pool;
 	struct child_answer	 a = { .rep = STR_NULL };
-	bool			 was = pool->ok;
+	bool			 was = pool->ok, heard;
+	char			 note[sizeof(pool->note)];
+	struct str		 why;
 
 	pc->health = false;
-	pool->ok = child_reply(&pc->child, slot, &a) && a.rep.len == 0;
-	snprintf(pool->why, sizeof(pool->why), "%.*s", STR_ARG(a.rep));
+	heard = child_reply(&pc->child, slot, &a);
+	why = str_cut(&a.rep, '\0');
+	pool->ok = heard && why.len == 0;
+	snprintf(pool->why, sizeof(pool->why), "%.*s", STR_ARG(why));
+	snprintf(note, sizeof(note), "%.*s", STR_ARG(a.rep));
 	if (was != pool->ok)
 		log_warn("pool.health pool=%s ok=%d why=%s", pool->name,
 		    pool->ok, log_quote(pool->why, strlen(pool->why)));
+	if (strcmp(note, pool->note) != 0)
+		log_warn("pool.note pool=%s note=%s", pool->name,
+		    log_quote(note, strlen(note)));
+	memcpy(pool->note, note, sizeof(note));
 }
 
 /* Look at every slot the child has finished. */

@@ -33,7 +33,7 @@ enum ring_state {
 
 enum ring_kind {
 	RING_JOB,		/* req is a job entry, rep an encoded reply */
-	RING_HEALTH,		/* no req; rep is text, empty when all is well */
+	RING_HEALTH,		/* no req; rep: why not well, NUL, notes; or "" */
 };
 
 /* Where the reply's body is. */

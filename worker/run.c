@@ -419,11 +419,12 @@ void
 run_health(struct run *run, struct ring_slot *slot, const char *pool)
 {
 	const struct services_task	*t;
-	struct buf			 text;
+	struct buf			 text, notes, *to;
 	char				 why[256];
-	int				 i;
+	int				 i, rc;
 
-	buf_init(&text, RING_REP_MAX);
+	buf_init(&text, RING_REP_MAX / 2);
+	buf_init(&notes, RING_REP_MAX / 2 - 1);
 	for (i = 0; i < run->services->nservices; i++)
 		if (run->setup_why[i] != NULL)
 			buf_addf(&text, "%s%s", text.len ? "; " : "",
@@ -432,12 +433,20 @@ run_health(struct run *run, struct ring_slot *slot, const char *pool)
 		t = &run->services->tasks[i];
 		if (t->task->health == NULL || strcmp(t->pool, pool) != 0)
 			continue;
-		snprintf(why, sizeof(why), "its health check failed");
-		if (t->task->health(why, sizeof(why)) != 0)
-			buf_addf(&text, "%s%s: %s", text.len ? "; " : "",
-			    t->name, why);
+		why[0] = '\0';
+		rc = t->task->health(why, sizeof(why));
+		if (rc == 0 && why[0] == '\0')
+			continue;
+		to = rc == 0 ? &notes : &text;
+		buf_addf(to, "%s%s: %s", to->len ? "; " : "", t->name,
+		    why[0] != '\0' ? why : "its health check failed");
+	}
+	if (notes.len > 0) {
+		buf_add(&text, "", 1);
+		buf_add(&text, notes.p, notes.len);
 	}
 	memcpy(slot->rep, text.len ? text.p : "", text.len);
 	slot->rep_len = text.len;
+	buf_release(&notes);
 	buf_release(&text);
 }

@@ -36,7 +36,10 @@ void	 run_release(struct run *);
  * was used is closed: it is the parent's alone from then on.
  */
 void	 run_job(struct run *, struct ring_slot *, int n, int body_fd);
-/* Ask the health() of each task in this pool; rep is the sentences. */
+/*
+ * Ask the health() of each task in this pool.  rep is the sentences of those
+ * that cannot serve and, when there are any, a NUL and the notes of the others.
+ */
 void	 run_health(struct run *, struct ring_slot *, const char *pool);
 
 #endif

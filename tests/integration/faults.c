@@ -13,7 +13,8 @@
  * there is one (signal 0), so that a hole in the sandbox hurts no machine.
  *
  * In the environment of the worker: FAULTS_SICK makes the task `sick` tell its
- * health() as bad, FAULTS_NO_SETUP makes setup() fail.
+ * health() as bad, FAULTS_NOTE has it tell a note, FAULTS_NO_SETUP makes setup()
+ * fail.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -553,15 +554,23 @@ do_fds(struct ufop_job *job, struct ufop_reply *reply)
 
 /* ---- the service ------------------------------------------------------ */
 
-static bool	is_sick;
+static bool	is_sick, has_note;
 
 static int
 sick_health(char *why, size_t why_size)
 {
-	if (!is_sick)
-		return (0);
-	snprintf(why, why_size, "the task sick is sick");
-	return (-1);
+	if (is_sick || has_note)
+		snprintf(why, why_size, "the task sick is %s", is_sick ?
+		    "sick" : "\"well\" enough");
+	return (is_sick ? -1 : 0);
+}
+
+/* The second line shows that nothing of it is taken for output of ours. */
+static void
+describe(char *text, size_t text_size)
+{
+	snprintf(text, text_size, "faults at %s\nin=order",
+	    ufop_setup_setting("ufop.name"));
 }
 
 /* The environment is another behind the sandbox. */
@@ -569,6 +578,7 @@ static int
 setup(char *why, size_t why_size)
 {
 	is_sick = getenv("FAULTS_SICK") != NULL;
+	has_note = getenv("FAULTS_NOTE") != NULL;
 	if (getenv("FAULTS_NO_SETUP") == NULL)
 		return (0);
 	snprintf(why, why_size, "setup fails, as asked");
@@ -640,4 +650,5 @@ UFOP_API const struct ufop_service ufop_service = {
 	.name = "faults",
 	.tasks = tasks,
 	.setup = setup,
+	.describe = describe,
 };

@@ -4,11 +4,13 @@ Handlers that misbehave (faults.c): the client gets the right status and a
 sentence within its deadline, and the next request works.
 """
 
+import json
 import os
 import re
+import subprocess
 import time
 
-from harness import ROOT, Stack, check, check_answer, check_eq, check_error, \
+from harness import ROOT, UFOP, Stack, check, check_answer, check_eq, check_error, \
     deadline, descendants, photo, processes, rss_kb, wait_until
 
 ONE = {"worker.pools": "cpu=1 net=1"}
@@ -423,6 +425,38 @@ def test_sick_task_is_told_by_health():
         s.stop()
     finally:
         s.kill()
+
+
+def test_a_note_is_told_while_all_is_well():
+    with Stack({"queue.lease": "1s"}, services="faults debug",
+               env={"FAULTS_NOTE": "1"}) as s:
+        r = wait_until(lambda: (lambda r: r.body and r)(s.get("/health")), 8,
+                       "/health has a body")
+        check_eq((r.status, r.type), (200, "application/json"))
+        check_eq(json.loads(r.body),
+                 {"notes": ['faults.sick: the task sick is "well" enough']})
+
+        def ufop(*args):
+            return subprocess.run([UFOP, *args, "-C", s.dir], check=True,
+                                  capture_output=True, text=True).stdout
+        ufop("health")
+        check('note: faults.sick: the task sick is "well" enough\n' in
+              ufop("status"), "status does not tell it")
+        pools = json.loads(ufop("status", "--json"))["pools"]
+        check("well" in pools["cpu"]["note"] and "note" not in pools["net"],
+              "pools: %r", pools)
+        # A reason is not mixed up with it.
+        s.worker.terminate()
+        got = check_error(s.get("/health"), 503, "no live worker")
+        check("well" not in got, "the note is a reason: %r", got)
+
+
+def test_what_a_service_says_of_itself_is_shown_with_the_settings():
+    with Stack({"ufop.name": "faulty"}, services="faults debug") as s:
+        out = subprocess.run([UFOP, "config", "show", "-C", s.dir],
+                             check=True, capture_output=True, text=True).stdout
+        check_eq(out.splitlines()[-1],
+                 "; faults: faults at faulty?in=order")
 
 
 def test_setup_that_fails_is_told_to_the_caller():

@@ -52,6 +52,11 @@ def own_stack(**settings):
     return Stack(dict(SETTINGS, **more), services="images screenshot debug")
 
 
+def config_show(s):
+    return subprocess.run([UFOP, "config", "show", "-C", s.dir], check=True,
+                          capture_output=True, text=True).stdout
+
+
 def b64(text):
     return base64.urlsafe_b64encode(text.encode()).decode()
 
@@ -694,7 +699,11 @@ def test_screenshot_recycles_the_browser():
 def test_screenshot_without_a_chromium():
     with own_stack(screenshot__chromium="/nowhere/chromium") as s:
         check_error(shoot(s, html="<p>x"), 503, "chromium-headless-shell")
-        check_eq(s.get("/health").status, 200)
+        r = wait_until(lambda: (lambda r: r.body and r)(s.get("/health")), 8,
+                       "/health has a note")
+        check_eq(r.status, 200)
+        check("install the package" in r.text, "the note: %s", r.text)
+        check("install the package" in config_show(s), "config show: no word")
         check("install the package" in s.worker.output(),
               "the service does not say so at its start")
         s.check_works()
@@ -850,12 +859,22 @@ def test_attacks_from_inside_namespaces():
     with own_stack() as s:
         attack(s)
         check("weaker" not in s.worker.output(), "there are no namespaces")
+        check_eq(s.get("/health").body, b"", "the body of /health")
+        shown = config_show(s)
+        check("namespaces of its own" in shown and "sandbox is on" in shown,
+              "config show: %s", shown)
 
 
 @deadline(60)
 def test_attacks_with_the_filter_alone():
     with own_stack(screenshot__namespaces="no") as s:
         attack(s)
+        r = wait_until(lambda: (lambda r: r.body and r)(s.get("/health")), 8,
+                       "/health has a note")
+        check_eq(r.status, 200)
+        check("weaker" in r.text and "screenshot.namespaces is off" in r.text,
+              "the note: %s", r.text)
+        check("weaker" in config_show(s), "config show does not say weaker")
 
 
 @deadline(60)

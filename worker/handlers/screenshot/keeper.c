@@ -459,6 +459,19 @@ jailer_wait(int status_fd, char *why, size_t size)
 	return (-1);
 }
 
+/* fork(), into namespaces or not; -1 and why. */
+static pid_t
+jail_clone(enum keeper_level level, char *why, size_t size)
+{
+	int	 flags = level == KEEPER_NAMESPACES ? JAIL_FLAGS : 0;
+	pid_t	 pid = (pid_t)syscall(SYS_clone, SIGCHLD | flags, 0, 0, 0, 0);
+
+	if (pid == -1)
+		snprintf(why, size, "%s: %s", flags != 0 ? "no namespaces" :
+		    "no process", strerror(errno));
+	return (pid);
+}
+
 /* One try at one level: 0 and the handler's ends of the pipes, or -1, why. */
 static int
 launch_at(struct state *st, enum keeper_level level, int fds[2], char *why,
@@ -479,8 +492,7 @@ launch_at(struct state *st, enum keeper_level level, int fds[2], char *why,
 		close(sp[1]);
 		filter_main(st, sp[0]);
 	}
-	st->jailer = (pid_t)syscall(SYS_clone, SIGCHLD |
-	    (level == KEEPER_NAMESPACES ? JAIL_FLAGS : 0), 0, 0, 0, 0);
+	st->jailer = jail_clone(level, why, size);
 	if (st->jailer == 0) {
 		struct cell	cell = { in[0], out[1], words[1], status[1],
 		    life[0], sp[1] };
@@ -494,10 +506,10 @@ launch_at(struct state *st, enum keeper_level level, int fds[2], char *why,
 		close(sp[0]);
 		jailer_main(st, level, &cell);
 	}
-	if (st->filter == -1 || st->jailer == -1) {
-		snprintf(why, size, "%s: %s", st->jailer == -1 &&
-		    level == KEEPER_NAMESPACES ? "no namespaces" : "no process",
-		    strerror(errno));
+	if (st->jailer == -1)
+		goto out;
+	if (st->filter == -1) {
+		snprintf(why, size, "no process: %s", strerror(errno));
 		goto out;
 	}
 	st->life = life[1];
@@ -535,33 +547,52 @@ out:
 	return (rc);
 }
 
+/* Build a jail with nothing in it, to know what this host allows. */
+static void
+try_jail(struct state *st)
+{
+	struct keeper_shared	*shared = st->shared;
+	struct ufop_err		 err = { 0 };
+	int			 status[2], rc = -1;
+	pid_t			 pid;
+
+	if (!st->conf.namespaces)
+		snprintf(shared->weaker, sizeof(shared->weaker),
+		    "the setting screenshot.namespaces is off");
+	else if (pipe2(status, O_CLOEXEC) == -1)
+		snprintf(shared->weaker, sizeof(shared->weaker), "no pipe: %s",
+		    strerror(errno));
+	else {
+		pid = jail_clone(KEEPER_NAMESPACES, shared->weaker,
+		    sizeof(shared->weaker));
+		if (pid == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+			if (jail_enter(st->uid, st->gid, st->conf.program,
+			    &err) == -1)
+				(void)!write(status[1], err.msg,
+				    strlen(err.msg));
+			_exit(0);
+		}
+		close(status[1]);
+		if (pid != -1) {
+			rc = jailer_wait(status[0], shared->weaker,
+			    sizeof(shared->weaker));
+			(void)kill(pid, SIGKILL);
+			(void)waitpid(pid, NULL, 0);
+		}
+		close(status[0]);
+	}
+	atomic_store(&shared->level, rc == 0 ? KEEPER_NAMESPACES :
+	    KEEPER_WEAKER);
+}
+
 static int
 launch(struct state *st, int fds[2], struct answer *a)
 {
-	enum keeper_level	level = atomic_load(&st->shared->level);
-
 	browser_end(st);
 	atomic_store(&st->shared->end, KEEPER_END_NONE);
-	if (level == KEEPER_UNKNOWN && !st->conf.namespaces) {
-		snprintf(st->shared->weaker, sizeof(st->shared->weaker),
-		    "the setting screenshot.namespaces is off");
-		level = KEEPER_WEAKER;
-	}
-	if (level != KEEPER_WEAKER) {
-		if (launch_at(st, KEEPER_NAMESPACES, fds, st->shared->weaker,
-		    sizeof(st->shared->weaker)) == 0) {
-			if (level == KEEPER_UNKNOWN)
-				fprintf(stderr, "screenshot: the browser is "
-				    "shut in namespaces, its own sandbox is "
-				    "%s\n", st->conf.sandbox ? "on" : "off");
-			atomic_store(&st->shared->level, KEEPER_NAMESPACES);
-			return (0);
-		}
-		fprintf(stderr, "screenshot: egress is weaker: %s\n",
-		    st->shared->weaker);
-	}
-	atomic_store(&st->shared->level, KEEPER_WEAKER);
-	return (launch_at(st, KEEPER_WEAKER, fds, a->text, sizeof(a->text)));
+	return (launch_at(st, atomic_load(&st->shared->level), fds, a->text,
+	    sizeof(a->text)));
 }
 
 static void
@@ -610,14 +641,40 @@ look_at_memory(struct state *st)
 	}
 }
 
+static bool
+level_text(const struct keeper_shared *shared, bool sandbox, char *text,
+    size_t size)
+{
+	const char	*own = sandbox ? "on" : "off (setting "
+	    "screenshot.sandbox)";
+
+	text[0] = '\0';
+	switch (atomic_load(&shared->level)) {
+	case KEEPER_NAMESPACES:
+		snprintf(text, size, "the browser is shut in namespaces of its "
+		    "own, without a network; Chromium's sandbox is %s", own);
+		return (!sandbox);
+	case KEEPER_WEAKER:
+		snprintf(text, size, "the browser is shut in weaker than it "
+		    "could be, by proxy and flags alone: %s; Chromium's "
+		    "sandbox is %s", shared->weaker, own);
+		return (true);
+	default:
+		return (false);
+	}
+}
+
 static void
 keeper_main(struct state *st)
 {
 	struct pollfd	 pfd[4];
 	int64_t		 look_ms = 0;
-	char		 request;
+	char		 request, text[KEEPER_TEXT];
 	ssize_t		 n;
 
+	try_jail(st);
+	if (level_text(st->shared, st->conf.sandbox, text, sizeof(text)))
+		fprintf(stderr, "screenshot: %s\n", text);
 	for (;;) {
 		pfd[0] = (struct pollfd){ st->sock, POLLIN, 0 };
 		pfd[1] = (struct pollfd){ st->words_fd, POLLIN, 0 };
@@ -645,13 +702,34 @@ keeper_main(struct state *st)
 	_exit(0);
 }
 
-/* In the fork: give up what the keeper need not have. */
-static void
-keeper_become(struct state *st, const char *user, struct ufop_err *err)
+static int
+become_user(struct state *st, const char *user, struct ufop_err *err)
 {
 	struct passwd	*pw;
 	int64_t		 n;
 
+	st->uid = geteuid();
+	st->gid = getegid();
+	if (st->uid != 0 || user == NULL || *user == '\0')
+		return (0);
+	pw = str_int(str_from(user), 1, UINT32_MAX - 1, &n) == 0 ?
+	    getpwuid((uid_t)n) : getpwnam(user);
+	if (pw == NULL || pw->pw_uid == 0)
+		return (err_set(err, UFOP_CONFIG, "there is no user '%s' for "
+		    "the browser", user));
+	st->uid = pw->pw_uid;
+	st->gid = pw->pw_gid;
+	if (setgroups(0, NULL) == -1 ||
+	    setresgid(st->gid, st->gid, st->gid) == -1 ||
+	    setresuid(st->uid, st->uid, st->uid) == -1)
+		return (err_sys(err, "cannot become user '%s'", user));
+	return (0);
+}
+
+/* In the fork: give up what the keeper need not have. */
+static int
+keeper_become(struct state *st, const char *user, struct ufop_err *err)
+{
 	(void)syscall(SYS_close_range, 4, ~0U, 0);
 	(void)setsid();
 	(void)signal(SIGINT, SIG_IGN);
@@ -659,26 +737,12 @@ keeper_become(struct state *st, const char *user, struct ufop_err *err)
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_NAME, "ufop-keeper");
-	st->uid = geteuid();
-	st->gid = getegid();
-	if (st->uid == 0 && user != NULL && *user != '\0') {
-		pw = str_int(str_from(user), 1, UINT32_MAX - 1, &n) == 0 ?
-		    getpwuid((uid_t)n) : getpwnam(user);
-		if (pw == NULL || pw->pw_uid == 0) {
-			err_set(err, UFOP_CONFIG, "there is no user '%s' for "
-			    "the browser", user);
-			return;
-		}
-		st->uid = pw->pw_uid;
-		st->gid = pw->pw_gid;
-		if (setgroups(0, NULL) == -1 ||
-		    setresgid(st->gid, st->gid, st->gid) == -1 ||
-		    setresuid(st->uid, st->uid, st->uid) == -1)
-			err_sys(err, "cannot become user '%s'", user);
-	}
+	if (become_user(st, user, err) == -1)
+		return (-1);
 	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	limit(RLIMIT_CORE, 0);
+	return (0);
 }
 
 int
@@ -705,8 +769,7 @@ keeper_start(struct keeper *k, const struct keeper_conf *conf,
 	k->pid = fork();
 	if (k->pid == 0) {
 		(void)dup2(sp[1], 3);
-		keeper_become(&st, conf->user, &why);
-		if (why.code == UFOP_OK)
+		if (keeper_become(&st, conf->user, &why) == 0)
 			keeper_main(&st);
 		fprintf(stderr, "screenshot: %s\n", why.msg);
 		_exit(1);
@@ -718,6 +781,7 @@ keeper_start(struct keeper *k, const struct keeper_conf *conf,
 		return (err_sys(err, "cannot fork the keeper"));
 	}
 	k->sock = sp[0];
+	k->sandbox = conf->sandbox;
 	return (0);
 }
 
@@ -784,18 +848,23 @@ keeper_end(struct keeper *k)
 	k->pid = 0;
 }
 
-const char *
-keeper_describe(const struct keeper *k)
+bool
+keeper_describe(const struct keeper *k, char *text, size_t size)
 {
-	static char	 text[300];
+	return (level_text(k->shared, k->sandbox, text, size));
+}
 
-	switch (atomic_load(&k->shared->level)) {
-	case KEEPER_NAMESPACES:
-		return ("namespaces");
-	case KEEPER_WEAKER:
-		snprintf(text, sizeof(text), "weaker: %s", k->shared->weaker);
-		return (text);
-	default:
-		return ("not started yet");
+void
+keeper_foresee(const struct keeper_conf *conf, char *text, size_t size)
+{
+	struct keeper_shared	 shared = { .level = KEEPER_UNKNOWN };
+	struct state		 st = { .conf = *conf, .shared = &shared };
+	struct ufop_err		 err = { 0 };
+
+	if (become_user(&st, conf->user, &err) == -1)
+		snprintf(text, size, "%s", err.msg);
+	else {
+		try_jail(&st);
+		(void)level_text(&shared, conf->sandbox, text, size);
 	}
 }

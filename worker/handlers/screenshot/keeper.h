@@ -24,7 +24,8 @@
  * Where namespaces are not to be had (Docker's default), the jailer runs
  * without: the filter then is only what the browser's flags name as proxy,
  * processes are found through PR_SET_CHILD_SUBREAPER, and keeper_describe()
- * says "weaker".
+ * says "weaker".  The keeper tries it when it starts, so that an operator
+ * learns it before the first job.
  */
 #ifndef SCREENSHOT_KEEPER_H
 #define SCREENSHOT_KEEPER_H
@@ -35,7 +36,7 @@
 
 /* How the browser is shut in. */
 enum keeper_level {
-	KEEPER_UNKNOWN,		/* none was started yet */
+	KEEPER_UNKNOWN,		/* not tried yet */
 	KEEPER_NAMESPACES,
 	KEEPER_WEAKER,
 };
@@ -45,6 +46,8 @@ enum keeper_end {
 	KEEPER_END_NONE,
 	KEEPER_END_MEMORY,	/* it went over memory_max */
 };
+
+#define KEEPER_TEXT	512	/* bytes that keeper_describe() wants */
 
 struct keeper_shared {
 	struct socks_notes	notes;
@@ -68,6 +71,7 @@ struct keeper_conf {
 struct keeper {
 	pid_t			 pid;		/* 0: none */
 	int			 sock;
+	bool			 sandbox;
 	struct keeper_shared	*shared;
 };
 
@@ -91,7 +95,16 @@ void	 keeper_words(struct keeper *, char *out, size_t size);
 /* End browser and keeper. */
 void	 keeper_end(struct keeper *);
 
-/* "user, network, process and mount namespaces", or "weaker: why". */
-const char	*keeper_describe(const struct keeper *);
+/*
+ * Put down in a sentence how the browser is shut in.  Returns true when that is
+ * less than it could be; false also before it is known: text is empty then.
+ */
+bool	 keeper_describe(const struct keeper *, char *text, size_t size);
+
+/*
+ * The same of a keeper that would be started with conf, by trying.  The process
+ * becomes conf's user and is good for nothing else afterwards.
+ */
+void	 keeper_foresee(const struct keeper_conf *, char *text, size_t size);
 
 #endif

@@ -46,10 +46,10 @@ bool_setting(const char *name)
 	    strcmp(v, "on") == 0 || strcmp(v, "1") == 0);
 }
 
-static int
-setup(char *why, size_t why_size)
+static struct keeper_conf
+keeper_settings(void)
 {
-	struct keeper_conf	 conf = {
+	return ((struct keeper_conf){
 		.program = ufop_setup_setting("chromium"),
 		.user = ufop_setup_setting("worker.child_user"),
 		.allow = ufop_setup_setting("fetch.allow"),
@@ -59,18 +59,41 @@ setup(char *why, size_t why_size)
 		.webgl = bool_setting("webgl"),
 		.heap_mb = number_setting("heap_mb"),
 		.memory_max = (int64_t)number_setting("memory_mb") << 20,
-	};
+	});
+}
+
+/* false, and a sentence on it, when the browser is not installed. */
+static bool
+is_there(const char *program, char *text, size_t size)
+{
+	if (access(program, X_OK) == 0)
+		return (true);
+	snprintf(text, size, "there is no Chromium at %s; install the package "
+	    "chromium-headless-shell, or name another by the setting "
+	    "screenshot.chromium", program);
+	return (false);
+}
+
+static void
+describe(char *text, size_t size)
+{
+	struct keeper_conf	 conf = keeper_settings();
+
+	if (is_there(conf.program, text, size))
+		keeper_foresee(&conf, text, size);
+}
+
+static int
+setup(char *why, size_t why_size)
+{
+	struct keeper_conf	 conf = keeper_settings();
 	const char		*dir = ufop_setup_setting("dir");
 	struct ufop_err		 err;
 
 	/* Its tasks are of the pool net: no other child needs a keeper. */
 	if (strcmp(ufop_setup_pool(), "net") != 0)
 		return (0);
-	if (access(conf.program, X_OK) == -1) {
-		snprintf(self.absent, sizeof(self.absent), "there is no "
-		    "Chromium at %s; install the package "
-		    "chromium-headless-shell, or name another by the setting "
-		    "screenshot.chromium", conf.program);
+	if (!is_there(conf.program, self.absent, sizeof(self.absent))) {
 		fprintf(stderr, "screenshot: %s\n", self.absent);
 		return (0);
 	}
@@ -219,9 +242,24 @@ screenshot_store(struct ufop_job *job, struct ufop_reply *reply)
 	return (take(job, reply, &self.store));
 }
 
+/* Nothing here keeps the other tasks from serving: all of it is notes. */
+static int
+health(char *why, size_t why_size)
+{
+	char	 text[KEEPER_TEXT];
+
+	if (self.absent[0] != '\0')
+		snprintf(why, why_size, "%s", self.absent);
+	else if (self.browser.keeper.pid != 0 &&
+	    keeper_describe(&self.browser.keeper, text, sizeof(text)))
+		snprintf(why, why_size, "%s", text);
+	return (0);
+}
+
 static const struct ufop_task tasks[] = {
 	{
 		.name = "screenshot", .run = screenshot, .pool = "net",
+		.health = health,
 		.route = "^/screenshot(?:/|$)",
 		.flags = UFOP_TASK_TAKES_URL | UFOP_TASK_NO_SOURCE,
 		.summary = "A picture of a web page: "
@@ -248,8 +286,9 @@ static const struct ufop_setting_def settings[] = {
 	    "rather than switch this off." },
 	{ "namespaces", UFOP_SETTING_BOOL, "yes", 0, 0,
 	    "Shut the browser in namespaces without a network but the egress "
-	    "filter.  Where that cannot be done it is left out, and egress is "
-	    "held by the filter and the browser's flags alone." },
+	    "filter.  Where that cannot be done it is left out, egress is held by "
+	    "the filter and the browser's flags alone, and /health has a note "
+	    "that says so." },
 	{ "webgl", UFOP_SETTING_BOOL, "no", 0, 0,
 	    "Draw WebGL by software: maps and 3D show, for more memory." },
 	{ "heap_mb", UFOP_SETTING_INT, "256", 16, 4096,
@@ -281,4 +320,5 @@ UFOP_API extern const struct ufop_service ufop_service;
 UFOP_API const struct ufop_service ufop_service = {
 	.abi = UFOP_ABI, .name = "screenshot", .tasks = tasks,
 	.settings = settings, .setup = setup, .teardown = teardown,
+	.describe = describe,
 };
