@@ -21,6 +21,10 @@ int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 static const unsigned char pgm[] = "P5 7 5 255\n"
     "abcdefghijklmnopqrstuvwxyzABCDEFGHI";
 
+/* What every mark's url answers: 3x2. */
+static const unsigned char mark[] = "P6 3 2 255\n"
+    "rgbRGBcmycmyCMYwhi";
+
 int
 LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -55,6 +59,11 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 				abort();
 			continue;
 		}
+		for (int i = 0; i < spec.nmarks; i++)
+			if (spec.marks[i].kind == MARK_IMAGE) {
+				spec.marks[i].data = mark;
+				spec.marks[i].data_len = sizeof(mark) - 1;
+			}
 		if (pipeline_run(&spec, &limits, pgm, sizeof(pgm) - 1, &out,
 		    &times, &err) == 0) {
 			if (out.w > limits.max_output_side ||

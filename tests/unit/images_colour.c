@@ -83,6 +83,29 @@ test_images_colour_profiles_are_applied(void)
 	free(b.p);
 }
 
+/* A mark's colours are its own profile's, not the picture's. */
+void
+test_images_colour_of_a_mark(void)
+{
+	static const unsigned char red[3] = { 255, 0, 0 };
+	unsigned char icc[4096];
+	cmsUInt32Number icc_len = odd_profile(icc, sizeof(icc));
+	struct bytes mark = make_jpeg(JCS_RGB, 3, red, icc, icc_len);
+	struct bytes plain = make_jpeg(JCS_RGB, 3, red, NULL, 0);
+	struct ufop_err err = { UFOP_OK, "" };
+	struct image im;
+
+	kit_serve('m', mark.p, mark.len);
+	/* "http://a/m", half as large, in the right lower corner. */
+	CHECK_MSG(kit_run("watermark/1/image/aHR0cDovL2EvbQ/ws/0.5/dx/0/dy/0",
+	    plain.p, plain.len, &im, NULL, &err) == 0, "%s", err.msg);
+	CHECK_STR(kit_colour(&im, 50, 50), "green");
+	CHECK_STR(kit_colour(&im, 20, 20), "red");
+	image_release(&im);
+	free(mark.p);
+	free(plain.p);
+}
+
 void
 test_images_colour_srgb_is_left_alone(void)
 {

@@ -125,6 +125,30 @@ kit_try_decode(const void *p, size_t len)
 	return (0);
 }
 
+static struct { const void *p; size_t len; } served[128];
+
+void
+kit_serve(int name, const void *p, size_t len)
+{
+	served[name].p = p;
+	served[name].len = len;
+}
+
+/* The bytes of all marks, as the service would have fetched them. */
+static void
+fetch_marks(struct spec *spec)
+{
+	for (int i = 0; i < spec->nmarks; i++) {
+		struct mark *m = &spec->marks[i];
+
+		if (m->kind != MARK_IMAGE)
+			continue;
+		CHECK(strncmp(m->url, "http://a/", 9) == 0);
+		m->data = served[(int)m->url[9]].p;
+		m->data_len = served[(int)m->url[9]].len;
+	}
+}
+
 int
 kit_run(const char *cmd, const void *p, size_t len, struct image *im,
     struct picture_file *out, struct ufop_err *err)
@@ -141,6 +165,8 @@ kit_run(const char *cmd, const void *p, size_t len, struct image *im,
 	for (const struct grammar_name *g = grammar_names; g->name != NULL; g++)
 		if (strlen(g->name) == n && memcmp(g->name, cmd, n) == 0)
 			ret = g->parse(&spec, args, err);
+	if (ret == 0)
+		fetch_marks(&spec);
 	if (ret == -1 || pipeline_run(&spec, &kit_limits, p, len, &file, &times,
 	    err) == -1)
 		return (err->code);

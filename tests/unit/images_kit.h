@@ -24,6 +24,12 @@ void	 kit_decode(struct image *, const void *, size_t);
 /* 0, or the error's code. */
 int	 kit_try_decode(const void *, size_t);
 
+/*
+ * What the url of a mark answers, from now on; "http://a/<name>" is the url.
+ * The bytes stay the caller's.
+ */
+void	 kit_serve(int name, const void *, size_t);
+
 /* Run a cmd like "thumbnail/w/20" and decode its result; err's code or 0. */
 int	 kit_run(const char *cmd, const void *, size_t, struct image *,
 	    struct picture_file *, struct ufop_err *);

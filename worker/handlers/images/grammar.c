@@ -422,11 +422,13 @@ base64(struct str v, char *out, size_t size)
 	return ((int)n);
 }
 
-/* The mark that words are about: the latest, or one that waits for its text. */
+/* The mark that words are about, the latest; NULL when it is no such one. */
 static struct mark *
-mark_of(struct spec *spec)
+mark_of(struct spec *spec, enum mark_kind kind)
 {
-	return (&spec->marks[spec->nmarks > 0 ? spec->nmarks - 1 : 0]);
+	struct mark *m = spec->marks + spec->nmarks;
+
+	return (spec->nmarks > 0 && m[-1].kind == kind ? &m[-1] : NULL);
 }
 
 /* A colour's name or #RRGGBB, in base64. */
@@ -442,11 +444,14 @@ take_colour(struct spec *spec, const struct word *w, struct str v)
 		{ "gray", { 126, 126, 126, 255 } },
 		{ "pink", { 255, 192, 203, 255 } },
 	};
-	unsigned char *to = w->at == 0 ? mark_of(spec)->rgba :
-	    (unsigned char *)spec + w->at;
+	struct mark *m = mark_of(spec, MARK_TEXT);
+	unsigned char *to = w->at != 0 ? (unsigned char *)spec + w->at :
+	    m != NULL ? m->rgba : NULL;
 	char text[16];
 	int n = base64(v, text, sizeof(text));
 
+	if (to == NULL)
+		return (-1);
 	if (n == 7 && text[0] == '#') {
 		for (int i = 0; i < 3; i++) {
 			int a = hex(text[1 + 2 * i]), b = hex(text[2 + 2 * i]);
@@ -774,35 +779,62 @@ grammar_round(struct spec *spec, struct str args, struct ufop_err *err)
 #define TYPE_MAX	1000	/* pixels */
 #define MARGIN		10	/* from the edges, when not told */
 
-static int
-take_text(struct spec *spec, const struct word *w, struct str v)
+/* One more; NULL when there are too many. */
+static struct mark *
+add_mark(struct spec *spec, enum mark_kind kind)
 {
 	struct mark *m;
 	struct step *s;
+
+	if (spec->nmarks == MARKS_MAX ||
+	    (s = add_step(spec, STEP_MARK)) == NULL)
+		return (NULL);
+	s->mark = spec->nmarks++;
+	m = &spec->marks[s->mark];
+	*m = (struct mark){ .kind = kind, .gravity = GRAVITY_SOUTHEAST,
+	    .dx = MARGIN, .dy = MARGIN, .dissolve = 100 };
+	return (m);
+}
+
+static int
+take_text(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m = add_mark(spec, MARK_TEXT);
 	int n;
 
 	(void)w;
-	if (spec->nmarks == MARKS_MAX ||
-	    (s = add_step(spec, STEP_MARK)) == NULL)
-		return (-1);
-	m = &spec->marks[spec->nmarks];
-	*m = (struct mark){ .px = 240 / TWIPS, .rgba = { 0, 0, 0, 255 },
-	    .gravity = GRAVITY_SOUTHEAST, .dx = MARGIN, .dy = MARGIN };
-	if ((n = base64(v, m->text, sizeof(m->text))) <= 0)
+	if (m == NULL || (n = base64(v, m->text, sizeof(m->text))) <= 0)
 		return (-1);
 	m->len = (size_t)n;
-	s->mark = spec->nmarks++;
+	m->px = 240 / TWIPS;
+	m->rgba[3] = 255;
 	return (0);
+}
+
+/* A NUL inside would make it another url than the one that was checked. */
+static int
+take_image(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m = add_mark(spec, MARK_IMAGE);
+	int n;
+
+	(void)w;
+	if (m == NULL || (n = base64(v, m->url, sizeof(m->url) - 1)) <= 0)
+		return (-1);
+	m->url[n] = '\0';
+	return (strlen(m->url) == (size_t)n &&
+	    (strncmp(m->url, "http://", 7) == 0 ||
+	    strncmp(m->url, "https://", 8) == 0) ? 0 : -1);
 }
 
 static int
 take_font(struct spec *spec, const struct word *w, struct str v)
 {
-	struct mark *m = mark_of(spec);
-	int n = base64(v, m->font, sizeof(m->font) - 1);
+	struct mark *m = mark_of(spec, MARK_TEXT);
+	int n;
 
 	(void)w;
-	if (n <= 0)
+	if (m == NULL || (n = base64(v, m->font, sizeof(m->font) - 1)) <= 0)
 		return (-1);
 	m->font[n] = '\0';
 	return (0);
@@ -811,13 +843,45 @@ take_font(struct spec *spec, const struct word *w, struct str v)
 static int
 take_font_size(struct spec *spec, const struct word *w, struct str v)
 {
+	struct mark *m = mark_of(spec, MARK_TEXT);
 	int n;
 
 	(void)w;
-	if (number(&v, TYPE_MAX * TWIPS, &n) == -1 || n < TWIPS || v.len != 0)
+	if (m == NULL || number(&v, TYPE_MAX * TWIPS, &n) == -1 || n < TWIPS ||
+	    v.len != 0)
 		return (-1);
-	mark_of(spec)->px = n / TWIPS;
+	m->px = n / TWIPS;
 	return (0);
+}
+
+static int
+take_scale(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m = mark_of(spec, MARK_IMAGE);
+
+	(void)w;
+	return (m == NULL || decimal(&v, 1, &m->scale) == -1 || v.len != 0 ||
+	    m->scale > 1 ? -1 : 0);
+}
+
+static int
+take_scale_by(struct spec *spec, const struct word *w, struct str v)
+{
+	struct mark *m = mark_of(spec, MARK_IMAGE);
+	int n;
+
+	(void)w;
+	if (m == NULL || number(&v, MARK_HEIGHT, &n) == -1 || v.len != 0)
+		return (-1);
+	m->by = (enum mark_by)n;
+	return (0);
+}
+
+/* Words of both kinds; the grammar has seen to it that there is a mark. */
+static struct mark *
+latest_mark(struct spec *spec)
+{
+	return (&spec->marks[spec->nmarks - 1]);
 }
 
 static int
@@ -828,7 +892,7 @@ take_dissolve(struct spec *spec, const struct word *w, struct str v)
 	(void)w;
 	if (number(&v, 100, &n) == -1 || n < 1 || v.len != 0)
 		return (-1);
-	mark_of(spec)->rgba[3] = (unsigned char)(n * 255 / 100);
+	latest_mark(spec)->dissolve = n;
 	return (0);
 }
 
@@ -837,14 +901,14 @@ take_mark_gravity(struct spec *spec, const struct word *w, struct str v)
 {
 	if (take_gravity(spec, w, v) == -1)
 		return (-1);
-	mark_of(spec)->gravity = spec->gravity;
+	latest_mark(spec)->gravity = spec->gravity;
 	return (0);
 }
 
 static int
 take_distance(struct spec *spec, const struct word *w, struct str v)
 {
-	struct mark *m = mark_of(spec);
+	struct mark *m = latest_mark(spec);
 	bool back = next_is(&v, '-');
 	int n;
 
@@ -854,41 +918,54 @@ take_distance(struct spec *spec, const struct word *w, struct str v)
 	return (0);
 }
 
-static const struct grammar watermark = {
-	"watermark", "/watermark/2/text/aGVsbG8/fontsize/500/fill/cmVk",
-	(const struct word[]){
-		{ "text", "text in URL-safe base64, at most 1024 bytes and 8 "
-		    "times", take_text, 0, 0 },
-		{ "font", "a font's name in URL-safe base64", take_font, 0, 0 },
-		{ "fontsize", "a size from 20 to 20000, in twentieths of a pixel",
-		    take_font_size, 0, 0 },
-		{ "fill", COLOUR_FORM, take_colour, 0, 0 },
-		{ "dissolve", "an opacity from 1 to 100", take_dissolve, 0, 0 },
-		{ "gravity", GRAVITY_FORM, take_mark_gravity, 0, 0 },
-		{ "dx", "a distance in pixels", take_distance, 0, 0 },
-		{ "dy", "a distance in pixels", take_distance, 0, 0 },
-		{ 0 }
-	}
+/* What the words before the first mark may be about: the file to be written. */
+#define WORDS_FILE								WORD_FORMAT,								{ "ignore-error", IGNORE_FORM, take_flag,				    offsetof(struct spec, ignore_error), 0 }
+#define WORDS_MARK								{ "dissolve", "an opacity from 1 to 100", take_dissolve, 0, 0 }, 	{ "gravity", GRAVITY_FORM, take_mark_gravity, 0, 0 },			{ "dx", "a distance in pixels", take_distance, 0, 0 },			{ "dy", "a distance in pixels", take_distance, 0, 0 }
+#define WORDS_TEXT								{ "text", "text in URL-safe base64, at most 1024 bytes and 8 "		    "marks", take_text, 0, 0 },						{ "font", "a font's name in URL-safe base64, behind a text",		    take_font, 0, 0 },							{ "fontsize", "a size from 20 to 20000, in twentieths of a pixel, " 	    "behind a text", take_font_size, 0, 0 },				{ "fill", COLOUR_FORM ", behind a text", take_colour, 0, 0 }
+#define WORDS_IMAGE								{ "image", "an http or https url in URL-safe base64, at most 2047 " 	    "bytes and 8 marks", take_image, 0, 0 },				{ "ws", "a part of the picture's side from 0 to 1, behind an image", 	    take_scale, 0, 0 },							{ "wst", "0 (short side), 1 (long side), 2 (width) or 3 (height), " 	    "behind an image", take_scale_by, 0, 0 }
+
+static const struct grammar watermarks[] = {
+	{ "watermark", "/watermark/1/image/aHR0cDovL2EvYi5wbmc/ws/0.2",
+	    (const struct word[]){ WORDS_IMAGE, WORDS_MARK, WORDS_FILE, { 0 } } },
+	{ "watermark", "/watermark/2/text/aGVsbG8/fontsize/500/fill/cmVk",
+	    (const struct word[]){ WORDS_TEXT, WORDS_MARK, WORDS_FILE, { 0 } } },
+	{ "watermark", "/watermark/3/text/aGVsbG8/image/aHR0cDovL2EvYi5wbmc",
+	    (const struct word[]){ WORDS_TEXT, WORDS_IMAGE, WORDS_MARK,
+	    WORDS_FILE, { 0 } } },
 };
 
-/* 2 is one text, 3 is many: for texts they are the same. */
+/* 1 is a picture, 2 a text, 3 any number of both, laid on in their order. */
 int
 grammar_watermark(struct spec *spec, struct str args, struct ufop_err *err)
 {
-	struct str mode = cut_segment(&args), first = args;
+	struct str mode = cut_segment(&args), rest = args, first;
+	const struct grammar *g;
+	bool image, text;
 
 	spec_init(spec);
-	if (!is(mode, "2") && !is(mode, "3"))
-		return (image_err(err, UFOP_BAD_INPUT, "watermark takes 2 (a "
-		    "text) or 3 (texts) first, not '%.*s' (pictures as marks are "
-		    "not made); as in %s",
-		    mode.len > 64 ? 64 : (int)mode.len, mode.s,
-		    watermark.example));
-	if (!is(cut_segment(&first), "text"))
-		return (image_err(err, UFOP_BAD_INPUT, "watermark needs the "
-		    "word text first; as in %s", watermark.example));
+	if (mode.len != 1 || mode.s[0] < '1' || mode.s[0] > '3')
+		return (image_err(err, UFOP_BAD_INPUT, "watermark takes 1 (a "
+		    "picture), 2 (a text) or 3 (any of both) first, not "
+		    "'%.*s'; as in %s", mode.len > 64 ? 64 : (int)mode.len,
+		    mode.s, watermarks[2].example));
+	g = &watermarks[mode.s[0] - '1'];
+	/* Only what is about the file makes sense before there is a mark. */
+	do {
+		first = cut_segment(&rest);
+		if (is(first, "format") || is(first, "ignore-error")) {
+			cut_segment(&rest);
+			first.len = 0;
+		}
+	} while (first.len == 0 && rest.len > 0);
+	image = g != &watermarks[1] && is(first, "image");
+	text = g != &watermarks[0] && is(first, "text");
+	if (!image && !text)
+		return (image_err(err, UFOP_BAD_INPUT, "watermark/%c needs the "
+		    "word %s first; as in %s", mode.s[0],
+		    g == &watermarks[0] ? "image" : g == &watermarks[1] ?
+		    "text" : "text or image", g->example));
 	add_step(spec, STEP_ORIENT);
-	return (read_words(spec, &watermark, args, err));
+	return (read_words(spec, g, args, err));
 }
 
 const struct grammar_name grammar_names[] = {

@@ -13,7 +13,7 @@
 #include "str.h"
 
 #define STEPS_MAX	64	/* operations of one cmd */
-#define MARKS_MAX	8	/* texts of one cmd */
+#define MARKS_MAX	8	/* texts and pictures laid on, of one cmd */
 #define SIDE_MAX	30000	/* largest number taken for a side, pixels */
 #define QUALITY		75	/* when none is given; imageView2's default */
 
@@ -65,6 +65,7 @@ struct spec {
 	bool		 ignore_error;
 	unsigned char	 background[4];	/* red, green, blue, alpha */
 	struct size_limit size_limit;
+	/* The pictures among them have a url alone; the caller gets the bytes. */
 	struct mark	 marks[MARKS_MAX];
 	int		 nmarks;
 

@@ -230,30 +230,82 @@ ops_round(struct image *im, double rx, double ry, struct ufop_err *err)
 	return (0);
 }
 
+/* ---- marks ----------------------------------------------------------- */
+
+/*
+ * A colour over a pixel, a (0 to 1) of it.  Colours are weighted by what shows
+ * of each, so that those of transparent pixels do not come through.
+ */
+static inline void
+over(unsigned char *d, bool alpha, const unsigned char rgb[3], double a)
+{
+	double under = alpha ? d[3] / 255.0 * (1 - a) : 1 - a;
+
+	if (a == 0)
+		return;
+	for (int c = 0; c < 3; c++)
+		d[c] = clamp8((rgb[c] * a + d[c] * under) / (a + under));
+	if (alpha)
+		d[3] = clamp8(255 * (a + under));
+}
+
+/* From where to where in a part of size at from it meets the whole. */
+static void
+meeting(int64_t from, int size, int whole, int *first, int *end)
+{
+	int64_t a = from < 0 ? -from : 0, b = whole - from;
+
+	*first = a > size ? size : (int)a;
+	*end = b > size ? size : b < *first ? *first : (int)b;
+}
+
 int
-ops_paint(struct image *im, const struct image *mask, int x, int y,
-    const unsigned char rgba[4], struct ufop_err *err)
+ops_paint(struct image *im, const struct image *mask, int64_t x, int64_t y,
+    const unsigned char rgba[4], double opacity, struct ufop_err *err)
 {
 	const struct plane *pl = &im->plane[0], *m = &mask->plane[0];
+	int x0, x1, y0, y1;
 
 	if (image_to_rgb3(im, err) == -1)
 		return (-1);
-	for (int j = 0; j < m->h; j++) {
+	meeting(x, m->w, pl->w, &x0, &x1);
+	meeting(y, m->h, pl->h, &y0, &y1);
+	for (int j = y0; j < y1; j++) {
 		const unsigned char *s = m->p + (size_t)j * m->stride;
 		unsigned char *d = pl->p + (size_t)(y + j) * pl->stride +
-		    (size_t)x * (size_t)pl->n;
+		    (size_t)(x + x0) * (size_t)pl->n;
 
-		for (int i = 0; i < m->w; i++, d += pl->n) {
-			double a = s[i] * rgba[3] / (255.0 * 255);
-			double under = im->alpha ? d[3] / 255.0 * (1 - a) : 1 - a;
+		for (int i = x0; i < x1; i++, d += pl->n)
+			over(d, im->alpha, rgba,
+			    s[i] * rgba[3] / (255.0 * 255) * opacity);
+	}
+	return (0);
+}
 
-			if (a == 0)
-				continue;
-			for (int c = 0; c < 3; c++)
-				d[c] = clamp8((rgba[c] * a + d[c] * under) /
-				    (a + under));
-			if (im->alpha)
-				d[3] = clamp8(255 * (a + under));
+int
+ops_blend(struct image *im, const struct image *on, int64_t x, int64_t y,
+    double opacity, struct ufop_err *err)
+{
+	const struct plane *pl = &im->plane[0], *o = &on->plane[0];
+	bool grey = on->model == IMAGE_GREY;
+	int x0, x1, y0, y1;
+
+	if (image_to_rgb3(im, err) == -1)
+		return (-1);
+	meeting(x, o->w, pl->w, &x0, &x1);
+	meeting(y, o->h, pl->h, &y0, &y1);
+	for (int j = y0; j < y1; j++) {
+		const unsigned char *s = o->p + (size_t)j * o->stride +
+		    (size_t)x0 * (size_t)o->n;
+		unsigned char *d = pl->p + (size_t)(y + j) * pl->stride +
+		    (size_t)(x + x0) * (size_t)pl->n;
+
+		for (int i = x0; i < x1; i++, d += pl->n, s += o->n) {
+			const unsigned char rgb[3] = { s[0], s[grey ? 0 : 1],
+			    s[grey ? 0 : 2] };
+
+			over(d, im->alpha, rgb, opacity *
+			    (on->alpha ? s[o->n - 1] / 255.0 : 1));
 		}
 	}
 	return (0);

@@ -21,11 +21,16 @@ int	 ops_sharpen(struct image *, struct ufop_err *);
 int	 ops_round(struct image *, double rx, double ry, struct ufop_err *);
 
 /*
- * Paint a colour through a mask (GREY) whose left upper corner is at x, y;
- * rgba[3] is how much of it.  RGB or GREY in, RGB out; the mask must lie inside.
+ * Paint a colour through a mask (GREY), or lay another picture (RGB or GREY) on
+ * this one, its left upper corner at x, y; what stands over is cut off.  Of
+ * the mask or the other's alpha only the part opacity (0 to 1) counts.  RGB or
+ * GREY in, RGB out.
  */
-int	 ops_paint(struct image *, const struct image *mask, int x, int y,
-	    const unsigned char rgba[4], struct ufop_err *);
+int	 ops_paint(struct image *, const struct image *mask, int64_t x,
+	    int64_t y, const unsigned char rgba[4], double opacity,
+	    struct ufop_err *);
+int	 ops_blend(struct image *, const struct image *on, int64_t x, int64_t y,
+	    double opacity, struct ufop_err *);
 
 /* Mean of RGB or GREY, weighted by alpha. */
 void	 ops_average(const struct image *, unsigned char rgb[3]);

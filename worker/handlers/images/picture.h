@@ -92,23 +92,56 @@ int	 picture_sharpen(struct picture *, struct ufop_err *);
 int	 picture_round(struct picture *, double rx, double ry,
 	    struct ufop_err *);
 
-/* A line of text to be written on it. */
+enum mark_kind {
+	MARK_TEXT,
+	MARK_IMAGE,
+};
+
+/* Which side of the picture and of the mark on it a scale is about. */
+enum mark_by {
+	MARK_SHORT_SIDE, MARK_LONG_SIDE, MARK_WIDTH, MARK_HEIGHT,
+};
+
+#define MARK_URL_MAX	2048	/* bytes of a mark's url, with its NUL */
+
+/* A line of text, or another picture, to be laid on it. */
 struct mark {
-	char		 text[TEXT_MAX];
-	size_t		 len;
-	char		 font[64];	/* family; "": the usual one */
-	int		 px;		/* size of the type */
-	unsigned char	 rgba[4];
+	enum mark_kind	 kind;
 	enum gravity	 gravity;
 	int		 dx, dy;	/* from the edges */
+	int		 dissolve;	/* per cent of it that shows */
+	union {
+		struct {
+			char		 text[TEXT_MAX];
+			size_t		 len;
+			char		 font[64];	/* family; "": the usual */
+			int		 px;		/* size of the type */
+			unsigned char	 rgba[4];
+		};
+		struct {
+			char		 url[MARK_URL_MAX];
+			/* The file behind url; filled in by the caller. */
+			const unsigned char *data;
+			size_t		 data_len;
+			double		 scale;	/* 0: as large as it is */
+			enum mark_by	 by;
+		};
+	};
 };
 
 /*
- * Write it.  *fits becomes false, and the picture stays what it was, when it
- * is too small for the text.
+ * Lay it on.  A mark's picture is taken like a source: under the same limits,
+ * turned as its EXIF says, in sRGB; of a moving one the first frame.  With a
+ * scale it is made that part of the picture's side, its proportions kept.
+ *
+ * made holds such a mark's pixels from one call to the next, as all frames of
+ * a moving picture are of one size: zeroed before the first, image_release()
+ * after the last.  *fits becomes false, and the picture stays what it was, when
+ * a side of it is shorter than the mark's.  What dx and dy push over the edge
+ * is cut off.
  */
-int	 picture_mark(struct picture *, const struct mark *, bool *fits,
-	    struct ufop_err *);
+int	 picture_mark(struct picture *, const struct mark *,
+	    struct image *made, bool *fits, struct ufop_err *);
 
 /* The mean colour, transparent pixels left out. */
 int	 picture_average(struct picture *, unsigned char rgb[3],

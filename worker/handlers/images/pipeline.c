@@ -13,10 +13,25 @@ length(struct length l, int side)
 	return (l.percent ? l.v * side / 100 : l.v);
 }
 
-static int
-do_step(struct picture *p, const struct spec *spec, const struct step *s,
-    bool *fits, struct ufop_err *err)
+/* A cmd being done. */
+struct run {
+	const struct spec	*spec;
+	struct image		 marks[MARKS_MAX];	/* of picture_mark() */
+};
+
+static void
+run_release(struct run *run)
 {
+	for (int i = 0; i < MARKS_MAX; i++)
+		image_release(&run->marks[i]);
+}
+
+static int
+do_step(struct picture *p, struct run *run, const struct step *s, bool *fits,
+    struct ufop_err *err)
+{
+	const struct spec *spec = run->spec;
+
 	switch (s->kind) {
 	case STEP_ORIENT:
 		picture_auto_orient(p);
@@ -32,7 +47,8 @@ do_step(struct picture *p, const struct spec *spec, const struct step *s,
 	case STEP_SHARPEN:
 		return (picture_sharpen(p, err));
 	case STEP_MARK:
-		return (picture_mark(p, &spec->marks[s->mark], fits, err));
+		return (picture_mark(p, &spec->marks[s->mark],
+		    &run->marks[s->mark], fits, err));
 	case STEP_ROUND:
 		return (picture_round(p, length(s->round.x, p->w),
 		    length(s->round.y, p->h), err));
@@ -170,12 +186,13 @@ write_result(struct picture *p, const struct spec *spec,
 
 /* *fits becomes false at a mark that is larger than the picture. */
 static int
-do_steps(struct picture *p, const struct spec *spec, bool *fits,
-    struct ufop_err *err)
+do_steps(struct picture *p, struct run *run, bool *fits, struct ufop_err *err)
 {
+	const struct spec *spec = run->spec;
+
 	*fits = true;
 	for (int i = 0; i < spec->nsteps && *fits; i++)
-		if (do_step(p, spec, &spec->steps[i], fits, err) == -1)
+		if (do_step(p, run, &spec->steps[i], fits, err) == -1)
 			return (-1);
 	return (0);
 }
@@ -184,22 +201,25 @@ do_steps(struct picture *p, const struct spec *spec, bool *fits,
 
 /*
  * One frame through all steps, into the writer, which the first one that comes
- * out makes.
+ * out makes.  *fits as of do_steps(): all frames are of one size, so what is
+ * too large for one is for all, and nothing is written.
  */
 static int
 do_frame(const struct picture *head, struct image *frame, int delay_ms,
-    const struct spec *spec, const struct codec *codec, struct anim_writer **w,
-    struct picture_file *out, struct picture_times *times,
+    struct run *run, const struct codec *codec, struct anim_writer **w,
+    struct picture_file *out, struct picture_times *times, bool *fits,
     struct ufop_err *err)
 {
 	struct picture p;
-	bool fits;
 	int ret;
 
 	picture_open_frame(&p, head, frame);
 	p.times = *times;
-	/* All frames are of one size: what is too large for one is for all. */
-	ret = do_steps(&p, spec, &fits, err);
+	ret = do_steps(&p, run, fits, err);
+	if (ret == 0 && !*fits) {
+		picture_release(&p);
+		return (0);
+	}
 	if (ret == 0)
 		ret = picture_pixels(&p, false, false, err);
 	if (ret == 0)
@@ -207,7 +227,7 @@ do_frame(const struct picture *head, struct image *frame, int delay_ms,
 	if (ret == 0 && *w == NULL) {
 		ret = picture_check_output(&p, codec, err);
 		if (ret == 0 && (*w = codec->write_frames(p.w, p.h,
-		    head->info.plays, &spec->opts, err)) == NULL)
+		    head->info.plays, &run->spec->opts, err)) == NULL)
 			ret = -1;
 		out->w = p.w;
 		out->h = p.h;
@@ -228,15 +248,15 @@ moves(const struct picture *p, const struct spec *spec)
 }
 
 static int
-run_frames(struct picture *head, const struct spec *spec,
-    const struct codec *codec, struct picture_file *out,
-    struct ufop_err *err)
+run_frames(struct picture *head, struct run *run, const struct codec *codec,
+    struct picture_file *out, struct ufop_err *err)
 {
 	struct image_info *in = &head->info;
 	struct anim_reader *r;
 	struct anim_writer *w = NULL;
 	int ret, delay_ms;
 	struct image frame;
+	bool fits = true;
 
 	if (in->frames > head->limits->max_frames ||
 	    (int64_t)in->w * in->h * in->frames > head->limits->max_pixels)
@@ -248,10 +268,12 @@ run_frames(struct picture *head, const struct spec *spec,
 		return (-1);
 	*out = (struct picture_file){ .codec = codec };
 	while ((ret = r->next(r, &frame, &delay_ms, err)) == 1)
-		if ((ret = do_frame(head, &frame, delay_ms, spec, codec, &w, out,
-		    &head->times, err)) == -1)
+		if ((ret = do_frame(head, &frame, delay_ms, run, codec, &w, out,
+		    &head->times, &fits, err)) == -1 || !fits)
 			break;
 	r->close(r);
+	if (!fits)
+		return (give_back(head, out, err));
 	if (ret == 0 && w == NULL)
 		ret = image_err(err, UFOP_BAD_MEDIA, "the picture has no frames");
 	if (ret == 0)
@@ -266,15 +288,16 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
     const unsigned char *data, size_t len, struct picture_file *out,
     struct picture_times *times, struct ufop_err *err)
 {
+	struct run run = { .spec = spec };
 	struct picture p;
 	bool fits;
 	int ret = picture_open(&p, limits, data, len, err);
 
 	p.ignore_error = spec->ignore_error;
 	if (ret == 0 && p.info.frames > 1 && moves(&p, spec)) {
-		ret = run_frames(&p, spec, result_codec(&p, spec), out, err);
+		ret = run_frames(&p, &run, result_codec(&p, spec), out, err);
 	} else if (ret == 0) {
-		ret = do_steps(&p, spec, &fits, err);
+		ret = do_steps(&p, &run, &fits, err);
 		if (ret == 0)
 			ret = fits ? write_result(&p, spec, out, err) :
 			    give_back(&p, out, err);
@@ -283,5 +306,6 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
 		ret = give_back(&p, out, err);
 	*times = p.times;
 	picture_release(&p);
+	run_release(&run);
 	return (ret);
 }

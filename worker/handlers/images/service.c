@@ -60,6 +60,10 @@ run_grammar(struct ufop_job *job, struct ufop_reply *reply)
 		return (ufop_fail(reply, 404, "no such operation on pictures"));
 	if (g->parse(&spec, (struct str){ args, strlen(args) }, &err) == -1)
 		return (ufop_fail_err(reply, &err));
+	for (int i = 0; i < spec.nmarks; i++)
+		if (spec.marks[i].kind == MARK_IMAGE)
+			return (ufop_fail(reply, 503, "the picture of a mark "
+			    "cannot be fetched by this build; send texts"));
 	spec.accept = job->accept;
 	if (pipeline_run(&spec, &limits, job->data, job->len, &out, &times,
 	    &err) == -1)
