@@ -146,6 +146,28 @@ UFOP_API void		*ufop_alloc(struct ufop_job *, size_t n, size_t size);
  */
 UFOP_API const char	*ufop_scratch(struct ufop_job *);
 
+/*
+ * Another file that the job needs, by its url (the picture of a watermark).
+ * Children of the cpu pool reach no network, and one that waited for a slow
+ * server could not work meanwhile; so the file is fetched outside, under the
+ * same guard and limits as the source of url=, and the handler runs again.
+ *
+ * Returns 0 with the bytes, which live as long as the job and are never none.
+ * Anything else is to be returned by the handler at once: the job is put aside,
+ * the url is fetched, and the handler runs again from its start (in a pipe all
+ * stages do), where the same call returns 0.  So call it first, before costly
+ * work; for several files, call it for each and return when any was not 0,
+ * then they are fetched side by side.  A url that cannot be fetched ends the
+ * job with the status and sentence that it has as a source (502, 504, 413);
+ * the handler does not run again.  At most UFOP_FETCH_MAX files a job.
+ *
+ * A small file may come from an earlier job of this child: setting fetch.keep.
+ */
+#define UFOP_FETCH_MAX		8
+UFOP_API int		 ufop_fetch(struct ufop_job *, struct ufop_reply *,
+			    const char *url, const unsigned char **data,
+			    size_t *len);
+
 /* Milliseconds to the deadline, 0 when it has passed. */
 UFOP_API int64_t	 ufop_time_left_ms(const struct ufop_job *);
 

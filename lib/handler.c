@@ -111,6 +111,33 @@ handler_scratch_remove(struct ufop_job *job)
 	job->priv->scratch = NULL;
 }
 
+int
+ufop_fetch(struct ufop_job *job, struct ufop_reply *reply, const char *url,
+    const unsigned char **data, size_t *len)
+{
+	struct ufop_job_priv	*p = job->priv;
+	int			 i;
+
+	for (i = 0; i < p->nfiles; i++)
+		if (strcmp(p->files[i].url, url) == 0) {
+			*data = p->files[i].data;
+			*len = p->files[i].len;
+			return (0);
+		}
+	if (url[0] == '\0')
+		return (ufop_fail(reply, 400, "the url of a file to be fetched "
+		    "is empty; it begins with http:// or https://"));
+	for (i = 0; i < p->nwants; i++)
+		if (strcmp(p->wants[i], url) == 0)
+			return (-1);
+	if (p->nwants == UFOP_FETCH_MAX)
+		return (ufop_fail(reply, 400, "more than %d files would have "
+		    "to be fetched beside the source; name fewer",
+		    UFOP_FETCH_MAX));
+	p->wants[p->nwants++] = arena_str(p->arena, str_from(url));
+	return (-1);
+}
+
 int64_t
 ufop_time_left_ms(const struct ufop_job *job)
 {

@@ -16,6 +16,13 @@ struct handler_arg {
 	size_t		 value_len;
 };
 
+/* A file that ufop_fetch() can give. */
+struct handler_file {
+	const char		*url;
+	const unsigned char	*data;
+	size_t			 len;
+};
+
 struct ufop_job_priv {
 	struct arena			*arena;
 	const struct handler_arg	*args;
@@ -25,6 +32,11 @@ struct ufop_job_priv {
 	struct buf			*notes;		/* "decode=3.0ms shrink=1/4" */
 	const char			*scratch_root;	/* the child's own directory */
 	char				*scratch;	/* once it was asked for */
+	const struct handler_file	*files;
+	int				 nfiles;
+	/* Asked for and not there; in the arena, no url twice. */
+	const char			*wants[UFOP_FETCH_MAX];
+	int				 nwants;
 };
 
 /*

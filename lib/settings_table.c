@@ -334,6 +334,11 @@ const struct settings_row settings_table[] = {
 	{ "fetch", TIME("connect_timeout", "5s", 100, 10 * MIN,
 	    "How long one connection to a source may take to come up."),
 	    NULL, NULL, false },
+	{ "fetch", TIME("keep", "60s", 0, HOUR,
+	    "How long a child keeps a file that its handler had fetched beside "
+	    "the source (the picture of a watermark) for later jobs, if it is "
+	    "no longer than 1 MiB.  0: every job fetches it anew."),
+	    NULL, NULL, false },
 	{ "fetch", INT("redirects", "5", 0, 20,
 	    "Redirects that are followed; each is checked anew."),
 	    NULL, NULL, false },

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Bodies that do not come with the job: fetched from a url by the fetch
- * process, or carried in pieces over Redis where front and worker share no
- * spool.
+ * process (and with them the files that handlers ask for), or carried in pieces
+ * over Redis where front and worker share no spool.
  */
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -22,11 +22,13 @@
 #define PIECE		(512 * 1024)	/* docs/protocol.txt, Bodies */
 #define FETCH_TRIES	2		/* fetch processes one url may kill */
 #define BODY_GRACE_MS	30000
+#define WANTS_MAX	4	/* times one job may ask for files */
 #define FETCH_SILENT_MAX 3		/* deadlines passed without a word */
 
 /* ---- fetching --------------------------------------------------------- */
 
 static void	 on_fetched(struct loop_fd *, uint32_t);
+static void	 fetch_again(struct wjob *);
 
 static void
 fetch_down(struct parent *p)
@@ -49,7 +51,7 @@ fetch_down(struct parent *p)
 	for (j = TAILQ_FIRST(&p->all); j != NULL; j = next) {
 		next = TAILQ_NEXT(j, all);
 		if (j->state == WJOB_FETCHING)
-			body_fetch(j);
+			fetch_again(j);
 	}
 }
 
@@ -96,24 +98,59 @@ fetch_stop(struct parent *p)
 	fetch_down(p);
 }
 
+/* Which of its files is being fetched under this id; -1: none. */
+static int
+file_of(const struct wjob *j, uint64_t id)
+{
+	int	 i;
+
+	for (i = 0; i < j->files.n; i++)
+		if (j->file_id[i] == id)
+			return (i);
+	return (-1);
+}
+
+static bool
+files_missing(const struct wjob *j)
+{
+	int	 i;
+
+	for (i = 0; i < j->files.n; i++)
+		if (j->file_id[i] != 0)
+			return (true);
+	return (false);
+}
+
 static void
 fetch_answer(struct parent *p, const struct fetch_reply *fr)
 {
 	struct wjob	*j;
+	int		 i = -1;
 
+	if (fr->id == 0)
+		return;		/* no id of ours */
 	TAILQ_FOREACH(j, &p->all, all)
-		if (j->state == WJOB_FETCHING && j->fetch_id == fr->id)
+		if (j->state == WJOB_FETCHING && (j->fetch_id == fr->id ||
+		    (i = file_of(j, fr->id)) != -1))
 			break;
 	if (j == NULL)
 		return;		/* cancelled meanwhile */
-	j->fetch_us = fr->total_us;
+	if (i == -1)
+		j->fetch_id = 0;
+	else
+		j->file_id[i] = 0;
+	/* Files come side by side: the slowest counts. */
+	if (i == -1 || fr->total_us > j->fetch_us)
+		j->fetch_us = fr->total_us;
 	if (fr->code != UFOP_OK) {
+		body_fetch_cancel(j);
 		job_fail(j, err_http_status(fr->code), "%s", fr->msg);
 		return;
 	}
-	if (fr->type[0] != '\0')
+	if (i == -1 && fr->type[0] != '\0')
 		j->body_type = xstrdup(fr->type);
-	job_pending(j, false);
+	if (!files_missing(j))
+		job_pending(j, false);
 }
 
 static void
@@ -136,28 +173,22 @@ on_fetched(struct loop_fd *lfd, uint32_t events)
 		fetch_down(p);
 }
 
-void
-body_fetch(struct wjob *j)
+/* Ask for one url into *fd; 0 when the job has failed over it. */
+static uint64_t
+fetch_one(struct wjob *j, struct str url, int *fd)
 {
 	struct parent	*p = j->parent;
 	struct ufop_err	 err;
 	int64_t		 max, until;
 
-	job_state(j, WJOB_FETCHING);
-	if (++j->fetch_tries > FETCH_TRIES) {
-		job_fail(j, 502, "the source's url could not be fetched: the "
-		    "fetch process died of it twice");
-		return;
-	}
 	if (p->fetch_pid == -1) {
 		p->fetch_respawn_ms = 0;
 		fetch_tick(p);
 	}
-	if (j->body_fd == -1 &&
-	    (j->body_fd = spool_tmpfile(&p->spool, &err)) == -1) {
-		job_fail(j, 503, "there is no room in the spool for the "
-		    "source; try again later");
-		return;
+	if (*fd == -1 && (*fd = spool_tmpfile(&p->spool, &err)) == -1) {
+		job_fail(j, 503, "there is no room in the spool for what is to "
+		    "be fetched; try again later");
+		return (0);
 	}
 	max = settings_size(p->settings, "fetch", "max_bytes");
 	if (max == 0)
@@ -168,23 +199,128 @@ body_fetch(struct wjob *j)
 	    "timeout");
 	if (until > j->deadline_ms)
 		until = j->deadline_ms;
-	j->fetch_id = ++p->fetch_ids;
-	if (p->fetch_pid == -1)
+	if (p->fetch_pid == -1) {
 		job_fail(j, 503, "the fetch process cannot be started; see "
 		    "the worker's log");
-	else if (fetch_send(p->fetch_sock.fd, j->fetch_id, j->url, max, until,
-	    j->body_fd, &err) == -1)
+		return (0);
+	}
+	if (fetch_send(p->fetch_sock.fd, ++p->fetch_ids, url, max, until, *fd,
+	    &err) == -1) {
 		job_fail(j, err_http_status(err.code), "%s", err.msg);
+		return (0);
+	}
+	return (p->fetch_ids);
+}
+
+void
+body_fetch(struct wjob *j)
+{
+	job_state(j, WJOB_FETCHING);
+	j->fetch_id = fetch_one(j, j->url, &j->body_fd);
+}
+
+/* Of the files that are not there, all of them. */
+static void
+files_fetch(struct wjob *j)
+{
+	int	 i;
+
+	job_state(j, WJOB_FETCHING);
+	for (i = 0; i < j->files.n; i++) {
+		if (j->file_id[i] == 0)
+			continue;
+		j->file_id[i] = fetch_one(j, str_from(j->files.url[i]),
+		    &j->files.fd[i]);
+		if (j->file_id[i] == 0)
+			return;		/* and the job is over */
+	}
+}
+
+/* The fetch process died and has been replaced. */
+static void
+fetch_again(struct wjob *j)
+{
+	if (++j->fetch_tries >= FETCH_TRIES)
+		job_fail(j, 502, "a url could not be fetched: the fetch process "
+		    "died of it twice");
+	else if (j->fetch_id != 0)
+		body_fetch(j);
+	else
+		files_fetch(j);
+}
+
+/* One more file for the job to wait for.  False: it asks for too many. */
+static bool
+file_add(struct wjob *j, const char *url)
+{
+	struct child_files	*f = &j->files;
+	size_t			 len = strlen(url) + 1;
+	int			 i;
+
+	for (i = 0; i < f->n; i++) {
+		len += strlen(f->url[i]) + 1;
+		if (strcmp(f->url[i], url) == 0)
+			return (true);	/* its child has lost it: once more */
+	}
+	if (f->n == UFOP_FETCH_MAX || len > RING_REP_MAX)
+		return (false);
+	f->url[f->n] = xstrdup(url);
+	f->fd[f->n] = -1;
+	j->file_id[f->n++] = UINT64_MAX;	/* missing, not yet asked for */
+	return (true);
+}
+
+void
+body_want(struct wjob *j, struct str urls)
+{
+	const char	*url = urls.s, *end = urls.s + urls.len;
+	size_t		 n;
+	bool		 ok = urls.len > 0 && j->wants++ < WANTS_MAX;
+
+	for (; ok && url < end; url += n + 1) {
+		n = strnlen(url, (size_t)(end - url));
+		ok = n > 0 && url + n < end && file_add(j, url);
+	}
+	if (!ok)
+		job_fail(j, 500, "the handler asks for more files than it may "
+		    "have (%d), or too often (%d times)", UFOP_FETCH_MAX,
+		    WANTS_MAX);
+	else if (files_missing(j))
+		files_fetch(j);
+	else
+		job_pending(j, false);
+}
+
+void
+body_files_release(struct wjob *j)
+{
+	int	 i;
+
+	for (i = 0; i < j->files.n; i++) {
+		free((char *)(uintptr_t)j->files.url[i]);
+		if (j->files.fd[i] != -1)
+			close(j->files.fd[i]);
+	}
+}
+
+static void
+fetch_cancel_one(struct wjob *j, uint64_t *id)
+{
+	struct ufop_err	 err;
+
+	if (*id != 0 && j->parent->fetch_pid != -1)
+		(void)fetch_cancel(j->parent->fetch_sock.fd, *id, &err);
+	*id = 0;
 }
 
 void
 body_fetch_cancel(struct wjob *j)
 {
-	struct ufop_err	 err;
+	int	 i;
 
-	if (j->parent->fetch_pid != -1)
-		(void)fetch_cancel(j->parent->fetch_sock.fd, j->fetch_id,
-		    &err);
+	fetch_cancel_one(j, &j->fetch_id);
+	for (i = 0; i < j->files.n; i++)
+		fetch_cancel_one(j, &j->file_id[i]);
 }
 
 struct str

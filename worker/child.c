@@ -31,6 +31,8 @@
 /* Jobs shorter than this are counted, not measured, between looks at memory. */
 #define LONG_JOB_US	1000
 #define LOOK_EVERY	64
+/* What travels with one job: its source and its files. */
+#define FDS_MAX			(1 + UFOP_FETCH_MAX)
 /* An address space this close to its limit is taken for full, bytes. */
 #define NEAR_LIMIT	(48u << 20)
 
@@ -143,9 +145,15 @@ self_wear(struct self *self, int64_t took_us)
 		atomic_store(&self->ring->worn, 1);
 }
 
+/*
+ * One job; with it came nfds descriptors: its source, when has_body says so, and
+ * its files.
+ */
 static void
-self_run_slot(struct self *self, int n, uint32_t turn, int body_fd)
+self_run_slot(struct self *self, int n, uint32_t turn, bool has_body,
+    const int *fds, int nfds)
 {
+	int			 body_fd = has_body && nfds > 0 ? fds[0] : -1;
 	struct ring_slot	*slot = &self->ring->slots[n];
 	uint32_t		 want = RING_STATE(turn, RING_READY);
 	int64_t			 t0;
@@ -157,8 +165,11 @@ self_run_slot(struct self *self, int n, uint32_t turn, int body_fd)
 		atomic_store(&slot->started_us, t0);
 		if (slot->kind == RING_HEALTH)
 			run_health(&self->run, slot, self->pool);
-		else
+		else {
+			run_files(&self->run, slot, fds + (body_fd != -1),
+			    nfds - (body_fd != -1));
 			run_job(&self->run, slot, n, body_fd);
+		}
 		t0 = clock_mono_us() - t0;
 		self_wear(self, t0);
 		atomic_store(&slot->state, RING_STATE(turn, RING_DONE));
@@ -168,8 +179,8 @@ self_run_slot(struct self *self, int n, uint32_t turn, int body_fd)
 		if (clock_mono_us() - self->bell_since_us + t0 > BELL_DELAY_US)
 			self_bell(self);
 	}
-	if (body_fd != -1)
-		close(body_fd);
+	for (int i = 0; i < nfds; i++)
+		close(fds[i]);
 }
 
 /* One message; false when there was none and flags said not to wait. */
@@ -180,13 +191,13 @@ self_hear(struct self *self, int flags)
 	struct iovec	 iov = { &msg, sizeof(msg) };
 	union {
 		struct cmsghdr	 align;
-		char		 room[CMSG_SPACE(sizeof(int))];
+		char		 room[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} ctl;
 	struct msghdr	 mh = { .msg_iov = &iov, .msg_iovlen = 1,
 		.msg_control = ctl.room, .msg_controllen = sizeof(ctl.room) };
 	struct cmsghdr	*cm;
 	ssize_t		 n;
-	int		 fd = -1, i;
+	int		 fds[FDS_MAX], nfds = 0, i;
 
 	n = recvmsg(CHILD_SOCK, &mh, flags | MSG_CMSG_CLOEXEC);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
@@ -197,18 +208,20 @@ self_hear(struct self *self, int flags)
 		return (true);
 	}
 	cm = CMSG_FIRSTHDR(&mh);
-	if (cm != NULL && cm->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
+	if (cm != NULL && cm->cmsg_type == SCM_RIGHTS) {
+		nfds = (int)((cm->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+		memcpy(fds, CMSG_DATA(cm), (size_t)nfds * sizeof(int));
+	}
 	switch (msg.kind) {
 	case RING_MSG_REPLY_FILE:
 		if (self->run.reply_fd[msg.slots[0]] != -1)
 			close(self->run.reply_fd[msg.slots[0]]);
-		self->run.reply_fd[msg.slots[0]] = fd;
+		self->run.reply_fd[msg.slots[0]] = nfds > 0 ? fds[0] : -1;
 		break;
 	case RING_MSG_JOBS:
 		for (i = 0; i < msg.n; i++)
 			self_run_slot(self, msg.slots[i], msg.turns[i],
-			    i == 0 ? fd : -1);
+			    msg.has_body, fds, i == 0 ? nfds : 0);
 		break;
 	default:
 		self->quit = true;
@@ -323,27 +336,29 @@ child_release(struct child *c)
 	c->sock = c->err_fd = c->pidfd = -1;
 }
 
-/* Hand over one descriptor with a message, or none (-1). */
+/* Hand over nfds descriptors with a message. */
 static int
-child_send(struct child *c, const struct ring_msg *msg, size_t len, int fd)
+child_send(struct child *c, const struct ring_msg *msg, const int *fds,
+    int nfds)
 {
-	struct iovec	 iov = { (void *)(uintptr_t)msg, len };
+	struct iovec	 iov = { (void *)(uintptr_t)msg, sizeof(*msg) };
+	size_t		 size = (size_t)nfds * sizeof(int);
 	union {
 		struct cmsghdr	 align;
-		char		 room[CMSG_SPACE(sizeof(int))];
+		char		 room[CMSG_SPACE(FDS_MAX * sizeof(int))];
 	} ctl;
 	struct msghdr	 mh = { .msg_iov = &iov, .msg_iovlen = 1 };
 	struct cmsghdr	*cm;
 
-	if (fd != -1) {
+	if (nfds > 0) {
 		memset(&ctl, 0, sizeof(ctl));
 		mh.msg_control = ctl.room;
-		mh.msg_controllen = sizeof(ctl.room);
+		mh.msg_controllen = CMSG_SPACE(size);
 		cm = CMSG_FIRSTHDR(&mh);
 		cm->cmsg_level = SOL_SOCKET;
 		cm->cmsg_type = SCM_RIGHTS;
-		cm->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
+		cm->cmsg_len = CMSG_LEN(size);
+		memcpy(CMSG_DATA(cm), fds, size);
 	}
 	/*
 	 * A few messages a slot are ever on their way, far below the socket's
@@ -366,7 +381,7 @@ child_lend_file(struct child *c, int slot)
 		return;
 	}
 	msg.slots[0] = slot;
-	(void)child_send(c, &msg, sizeof(msg), c->file_fd[slot]);
+	(void)child_send(c, &msg, &c->file_fd[slot], 1);
 }
 
 int
@@ -453,13 +468,33 @@ fail:
 	return (-1);
 }
 
+/* The files' urls into the slot's rep, which is free until it replies. */
+static int
+child_put_files(struct ring_slot *slot, const struct child_files *files)
+{
+	size_t	 len;
+	int	 i;
+
+	if (files == NULL)
+		return (0);
+	for (i = 0; i < files->n; i++) {
+		len = strlen(files->url[i]) + 1;
+		if (len > RING_REP_MAX - slot->rep_len)
+			return (-1);
+		memcpy(slot->rep + slot->rep_len, files->url[i], len);
+		slot->rep_len += len;
+	}
+	return (0);
+}
+
 int
 child_put(struct child *c, enum ring_kind kind, struct str entry,
-    int64_t deadline_ms, int body_fd, void *owner)
+    int64_t deadline_ms, int body_fd, const struct child_files *files,
+    void *owner)
 {
 	struct ring_msg		 msg = { .kind = RING_MSG_JOBS, .n = 1 };
 	struct ring_slot	*slot;
-	int			 n, rc;
+	int			 fds[FDS_MAX], nfds = 0, n, rc;
 
 	for (n = 0; n < RING_SLOTS && (c->used & 1U << n); n++)
 		;
@@ -477,7 +512,12 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	slot->req_len = entry.len;
 	slot->rep_len = 0;
 	slot->rep_in = RING_BODY_SLOT;
-	slot->retry = 0;
+	slot->outcome = RING_REPLIED;
+	if (child_put_files(slot, files) == -1) {
+		if (body_fd != -1)
+			close(body_fd);
+		return (-1);
+	}
 	atomic_store(&slot->started_us, 0);
 	if (entry.len > 0)
 		memcpy(slot->req, entry.s, entry.len);
@@ -487,15 +527,24 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 	c->used |= 1U << n;
 	c->nused++;
 	c->owner[n] = owner;
-	if (body_fd == -1) {
+	msg.has_body = body_fd != -1;
+	if (body_fd != -1)
+		fds[nfds++] = body_fd;
+	if (files != NULL && files->n > 0) {
+		memcpy(fds + nfds, files->fd,
+		    (size_t)files->n * sizeof(files->fd[0]));
+		nfds += files->n;
+	}
+	if (nfds == 0) {
 		c->bell[c->nbell++] = n;
 		return (n);
 	}
 	child_ring(c);		/* keep the order in which jobs came */
 	msg.slots[0] = n;
 	msg.turns[0] = c->turn[n];
-	rc = child_send(c, &msg, sizeof(msg), body_fd);
-	close(body_fd);
+	rc = child_send(c, &msg, fds, nfds);
+	if (body_fd != -1)
+		close(body_fd);
 	if (rc == -1) {
 		child_done(c, n);
 		return (-1);
@@ -517,7 +566,7 @@ child_ring(struct child *c)
 		msg.turns[i] = c->turn[c->bell[i]];
 	c->nbell = 0;
 	/* If it is dead its pidfd tells, and every slot is looked after then. */
-	(void)child_send(c, &msg, sizeof(msg), -1);
+	(void)child_send(c, &msg, NULL, 0);
 }
 
 void
@@ -572,14 +621,15 @@ child_reply(const struct child *c, int slot, struct child_answer *a)
 	static char			 rep[RING_REP_MAX];
 	const volatile struct ring_slot	*s = &c->ring->slots[slot];
 	uint32_t			 len = s->rep_len, in = s->rep_in;
+	uint32_t			 outcome = s->outcome;
 
-	if (len > RING_REP_MAX || in > RING_BODY_SOURCE)
+	if (len > RING_REP_MAX || in > RING_BODY_SOURCE || outcome > RING_WANTS)
 		return (false);
 	memcpy(rep, c->ring->slots[slot].rep, len);
 	a->rep = (struct str){ rep, len };
 	a->body_in = in;
 	a->file_len = s->file_len;
-	a->retry = s->retry != 0;
+	a->outcome = outcome;
 	return (true);
 }
 
@@ -648,7 +698,7 @@ child_quit(struct child *c)
 		return;
 	c->quit_ms = clock_mono_ms();
 	child_ring(c);
-	(void)child_send(c, &msg, sizeof(msg), -1);
+	(void)child_send(c, &msg, NULL, 0);
 }
 
 void

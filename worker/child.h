@@ -61,14 +61,22 @@ struct child {
 int	 child_spawn(struct child *, const struct child_conf *,
 	    struct ufop_err *);
 
+/* Files that ufop_fetch() asked for and that are there now. */
+struct child_files {
+	int		 n;
+	const char	*url[UFOP_FETCH_MAX];
+	int		 fd[UFOP_FETCH_MAX];	/* stay the caller's */
+};
+
 /*
  * Put a job (or health check: entry empty) into a free slot.  body_fd, if not
- * -1, is closed here.  The child hears of it by child_ring(), or at once when
- * there is a body_fd.  Returns the slot, or -1 when none is free or the child
- * is gone.
+ * -1, is closed here; files may be NULL.  The child hears of it by child_ring(),
+ * or at once when there is a descriptor to be handed over.  Returns the slot, or
+ * -1 when none is free or the child is gone.
  */
 int	 child_put(struct child *, enum ring_kind, struct str entry,
-	    int64_t deadline_ms, int body_fd, void *owner);
+	    int64_t deadline_ms, int body_fd, const struct child_files *files,
+	    void *owner);
 void	 child_ring(struct child *);
 
 /* Read the doorbell away; then look at slots in child->used. */
@@ -83,13 +91,13 @@ void	 child_done(struct child *, int slot);
  * What a DONE slot says, each thing read once into memory of our own, since
  * the child could go on writing: the encoded reply (rep, in a static buffer
  * until the next call), where its body is, how long that is by the child's
- * word, and whether a retry is asked for.  False when it wrote nonsense.
+ * word, and what came of the job.  False when it wrote nonsense.
  */
 struct child_answer {
 	struct str	 rep;
 	enum ring_body	 body_in;
 	uint64_t	 file_len;
-	bool		 retry;
+	enum ring_outcome outcome;
 };
 bool	 child_reply(const struct child *, int slot, struct child_answer *);
 /*

@@ -949,6 +949,21 @@ send_message(int sock, const struct request *rq, struct str url, int fd,
 	    "(%s); try again", strerror(errno)));
 }
 
+void
+fetch_conf_init(struct fetch_conf *conf, const struct settings *s,
+    const struct egress_policy *policy)
+{
+	*conf = (struct fetch_conf){
+		.policy = policy,
+		.concurrency = (int)settings_int(s, "fetch", "concurrency"),
+		.redirects = (int)settings_int(s, "fetch", "redirects"),
+		.connect_timeout_ms = (int)settings_time_ms(s, "fetch",
+		    "connect_timeout"),
+		.stall_ms = (int)settings_time_ms(s, "fetch", "stall"),
+		.user = settings_str(s, "worker", "child_user"),
+	};
+}
+
 int
 fetch_send(int sock, uint64_t id, struct str url, uint64_t max_bytes,
     int64_t deadline_ms, int fd, struct ufop_err *err)

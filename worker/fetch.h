@@ -27,6 +27,7 @@
 
 #include "egress.h"
 #include "err.h"
+#include "settings.h"
 #include "str.h"
 
 #define FETCH_TYPE_MAX		256	/* bytes of a content type, with its NUL */
@@ -67,6 +68,10 @@ struct fetch_reply {
 	char		 type[FETCH_TYPE_MAX];	/* Content-Type, "" if none */
 	char		 msg[UFOP_ERR_MSG_MAX];
 };
+
+/* As the settings [fetch] and worker.child_user say; policy is the caller's. */
+void	 fetch_conf_init(struct fetch_conf *, const struct settings *,
+	    const struct egress_policy *);
 
 /*
  * Fork the fetch process.  *sock is the parent's end (non-blocking, close on

@@ -70,6 +70,7 @@ job_free(struct wjob *j)
 	if (j->out_fd != -1)
 		close(j->out_fd);
 	buf_release(&j->frame);
+	body_files_release(j);
 	free(j->body_type);
 	free(j->moved);
 	free(j->entry);
@@ -470,6 +471,10 @@ job_replied(struct wjob *j, struct child *c, int slot)
 		job_gone(j);
 		return;
 	}
+	if (readable && a.outcome == RING_WANTS) {
+		body_want(j, a.rep);
+		return;
+	}
 	if (!readable || reply_decode(&r, a.rep, &err) == -1 ||
 	    (in_file && (j->out_fd == -1 || fstat(j->out_fd, &st) == -1))) {
 		job_fail(j, 500, "the child's answer could not be read");
@@ -484,9 +489,9 @@ job_replied(struct wjob *j, struct child *c, int slot)
 		snprintf(text, sizeof(text), "%.*s", STR_ARG(msg));
 		beat_error(p, j, r.status, text);
 	}
-	if (a.retry && job_retry(j))
+	if (a.outcome == RING_RETRY && job_retry(j))
 		return;
-	if (a.retry && j->retries > 0)
+	if (a.outcome == RING_RETRY && j->retries > 0)
 		beat_dead(p, j, "retries", "");
 	r.tag = j->tag;
 	r.held_us = (uint32_t)(clock_mono_us() - j->taken_us);
@@ -669,7 +674,7 @@ jobs_tick(struct parent *p)
 			body_fetch_cancel(j);
 			p->fetch_silent++;
 			job_fail(j, 504, "the deadline passed while the "
-			    "source was being fetched");
+			    "source, or a file beside it, was being fetched");
 			break;
 		case WJOB_LOADING:
 			job_fail(j, 504, "the deadline passed while the body "

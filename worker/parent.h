@@ -33,7 +33,7 @@ struct pool;
 enum wjob_state {
 	WJOB_PENDING,		/* waits for a child (in pool->pending) */
 	WJOB_LOADING,		/* its body comes from a Redis key */
-	WJOB_FETCHING,		/* its source is being downloaded */
+	WJOB_FETCHING,		/* its source or files are being downloaded */
 	WJOB_RUNNING,		/* in a slot of a child */
 	WJOB_STORING,		/* its big reply goes to a Redis key */
 	WJOB_SETTLING,		/* the answer is on its way */
@@ -77,8 +77,11 @@ struct wjob {
 	bool			 seen;		/* in the latest list from Redis */
 	int			 calls;		/* answers that still come for it */
 	bool			 forgotten;	/* to be freed after the last */
-	uint64_t		 fetch_id;
+	uint64_t		 fetch_id;	/* of its source; 0: not under way */
 	int			 fetch_tries;
+	struct child_files	 files;		/* as ufop_fetch() wants them */
+	uint64_t		 file_id[UFOP_FETCH_MAX];  /* 0: it is there */
+	int			 wants;		/* how often it asked for some */
 };
 
 TAILQ_HEAD(wjobs, wjob);
@@ -266,6 +269,12 @@ int	 fetch_start(struct parent *, struct ufop_err *);
 void	 fetch_tick(struct parent *);
 void	 fetch_stop(struct parent *);
 void	 body_fetch(struct wjob *);
+/*
+ * The files that the job waits for (urls, each with a NUL behind it) besides
+ * those it has; then it is pending again.
+ */
+void	 body_want(struct wjob *, struct str urls);
+void	 body_files_release(struct wjob *);
 /* The entry as the child shall see it, when the fetch told a content type. */
 struct str body_entry(const struct wjob *);
 void	 body_fetch_cancel(struct wjob *);

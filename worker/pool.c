@@ -590,7 +590,7 @@ pool_give(struct pool_child *pc, struct wjob *j)
 		}
 	}
 	j->slot = child_put(&pc->child, RING_JOB, body_entry(j),
-	    j->deadline_ms, fd, j);
+	    j->deadline_ms, fd, &j->files, j);
 	if (j->slot == -1)
 		return (false);
 	pc->pool->npending--;
@@ -729,7 +729,7 @@ pool_health(struct pool *pool)
 		    pc->child.nused > 0)
 			continue;
 		if (child_put(&pc->child, RING_HEALTH, STR_NULL,
-		    clock_mono_ms() + HEALTH_MS, -1, NULL) != -1) {
+		    clock_mono_ms() + HEALTH_MS, -1, NULL, NULL) != -1) {
 			pc->health = true;
 			pc->slow = true;	/* nothing waits behind it */
 			child_ring(&pc->child);

@@ -2,8 +2,10 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 
 #include "arena.h"
 #include "child.h"
+#include "fetch.h"
 #include "process.h"
 #include "reqid.h"
 #include "strays.h"
@@ -18,6 +21,136 @@
 
 #define SCRATCH_BASE	"/dev/shm"
 #define TEARDOWN_MS	2000
+#define WANTS_MAX	4		/* times one job may ask for files */
+
+/* One job and what stands around it. */
+struct process {
+	const struct settings		*settings;
+	const struct services		*services;
+	const struct router_match	*match;
+	struct spool			 spool;
+	int64_t				 deadline_ms;
+	int				 source_fd;
+	char				 source_type[FETCH_TYPE_MAX];
+	struct child_files		 files;
+	pid_t				 fetch_pid;	/* 0: not started */
+	int				 fetch_sock;
+	struct egress_policy		 egress;
+	struct fetch_conf		 fetch_conf;
+};
+
+/* ---- what has to be fetched ------------------------------------------- */
+
+static int
+fetch_open(struct process *p, struct ufop_err *err)
+{
+	const struct settings	*s = p->settings;
+
+	if (p->fetch_pid != 0)
+		return (0);
+	if (egress_policy_init(&p->egress, settings_str(s, "fetch", "allow"),
+	    settings_str(s, "fetch", "deny"), err) == -1)
+		return (-1);
+	fetch_conf_init(&p->fetch_conf, s, &p->egress);
+	if (fetch_spawn(&p->fetch_conf, &p->fetch_pid, &p->fetch_sock, err) ==
+	    0)
+		return (0);
+	p->fetch_pid = 0;
+	egress_policy_release(&p->egress);
+	return (-1);
+}
+
+static void
+fetch_close(struct process *p)
+{
+	if (p->fetch_pid == 0)
+		return;
+	close(p->fetch_sock);
+	(void)kill(p->fetch_pid, SIGKILL);
+	(void)waitpid(p->fetch_pid, NULL, 0);
+	egress_policy_release(&p->egress);
+	p->fetch_pid = 0;
+}
+
+/* Download url into a file of the spool; its type goes to type if not NULL. */
+static int
+fetch(struct process *p, const char *url, int *fd, char *type,
+    struct ufop_err *err)
+{
+	static struct fetch_reply	 fr;
+	struct pollfd			 pfd;
+	int64_t				 max, left, until;
+	int				 rc;
+
+	if (fetch_open(p, err) == -1 ||
+	    (*fd = spool_tmpfile(&p->spool, err)) == -1)
+		return (-1);
+	max = settings_size(p->settings, "fetch", "max_bytes");
+	if (max == 0)
+		max = settings_size(p->settings, "ufop", "max_body");
+	if (p->match->max_body > 0)
+		max = p->match->max_body;
+	until = clock_mono_ms() + settings_time_ms(p->settings, "fetch",
+	    "timeout");
+	if (until > p->deadline_ms)
+		until = p->deadline_ms;
+	if (fetch_send(p->fetch_sock, 1, str_from(url), (uint64_t)max, until,
+	    *fd, err) == -1)
+		return (-1);
+	pfd = (struct pollfd){ p->fetch_sock, POLLIN, 0 };
+	while ((rc = fetch_recv(p->fetch_sock, &fr, err)) == 0) {
+		left = p->deadline_ms - clock_mono_ms();
+		if (left <= 0)
+			return (err_set(err, UFOP_TIMED_OUT, "the deadline "
+			    "passed while '%.200s' was being fetched", url));
+		(void)poll(&pfd, 1, (int)left);
+	}
+	if (rc == -1)
+		return (-1);
+	if (fr.code != UFOP_OK)
+		return (err_set(err, fr.code, "%s", fr.msg));
+	if (type != NULL)
+		memcpy(type, fr.type, sizeof(fr.type));
+	return (0);
+}
+
+/* What the handler asked for: urls, each with a NUL behind it. */
+static int
+fetch_files(struct process *p, struct str urls, struct ufop_err *err)
+{
+	struct child_files	*f = &p->files;
+	const char		*url = urls.s, *end = urls.s + urls.len;
+	int			 i;
+
+	for (; url < end; url += strlen(url) + 1) {
+		for (i = 0; i < f->n && strcmp(f->url[i], url) != 0; i++)
+			;
+		if (i < f->n)
+			continue;
+		if (f->n == UFOP_FETCH_MAX)
+			return (err_set(err, UFOP_FAILED, "the handler asks "
+			    "for more than %d files", UFOP_FETCH_MAX));
+		f->fd[f->n] = -1;
+		f->url[f->n++] = xstrdup(url);
+		if (fetch(p, url, &f->fd[i], NULL, err) == -1)
+			return (-1);
+	}
+	return (0);
+}
+
+static void
+files_close(struct process *p)
+{
+	int	 i;
+
+	for (i = 0; i < p->files.n; i++) {
+		free((char *)(uintptr_t)p->files.url[i]);
+		if (p->files.fd[i] != -1)
+			close(p->files.fd[i]);
+	}
+}
+
+/* ---- the child -------------------------------------------------------- */
 
 static int
 build_entry(struct buf *out, const struct services *services,
@@ -85,33 +218,29 @@ wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
 }
 
 static int
-collect(struct child *c, int slot, int source_fd, struct process_result *res,
-    struct ufop_err *err)
+collect(struct child *c, int slot, int source_fd, const struct child_answer *a,
+    struct process_result *res, struct ufop_err *err)
 {
-	struct child_answer	 a;
 	struct reply		 r;
 	struct stat		 st;
 	int			 fd;
 
-	if (!child_reply(c, slot, &a))
-		return (err_set(err, UFOP_FAILED,
-		    "the child's answer could not be read"));
-	if (reply_decode(&r, a.rep, err) == -1)
+	if (reply_decode(&r, a->rep, err) == -1)
 		return (-1);
 	res->status = r.status;
 	res->run_us = r.run_us;
 	res->peak_kb = atomic_load(&c->ring->peak_kb);
 	snprintf(res->type, sizeof(res->type), "%.*s", STR_ARG(r.type));
 	snprintf(res->log, sizeof(res->log), "%.*s", STR_ARG(r.log));
-	if (a.body_in == RING_BODY_SLOT) {
+	if (a->body_in == RING_BODY_SLOT) {
 		res->len = r.ref.len;
 		res->data = xmalloc(res->len + 1);
 		if (res->len > 0)
 			memcpy(res->data, r.ref.s, res->len);
 		return (0);
 	}
-	fd = a.body_in == RING_BODY_SOURCE ? dup(source_fd) :
-	    child_take_file(c, slot, &a);
+	fd = a->body_in == RING_BODY_SOURCE ? dup(source_fd) :
+	    child_take_file(c, slot, a);
 	if (fd == -1 || fstat(fd, &st) == -1) {
 		if (fd != -1)
 			close(fd);
@@ -129,53 +258,87 @@ collect(struct child *c, int slot, int source_fd, struct process_result *res,
 	return (0);
 }
 
+/* The job in the child, as often as it asks for files and gets them. */
 static int
-run_in(const char *base, const struct settings *settings,
-    const struct services *services, const struct router_match *m,
-    const struct process_request *rq, struct process_result *res,
-    struct ufop_err *err)
+run_child(struct process *p, struct child *c, struct str entry,
+    struct process_result *res, struct ufop_err *err)
 {
-	struct spool		 spool;
-	struct child_conf	 conf = { settings, services, &spool, m->pool,
-		base };
-	struct child		 c;
-	struct pollfd		 pfd;
-	struct buf		 entry;
+	struct child_answer	 a;
 	char			 how[80];
-	int64_t			 deadline_ms;
-	int			 slot, rc;
+	int			 i, slot;
 
-	if (spool_open(&spool, base, err) == -1)
-		return (-1);
+	for (i = 0; i <= WANTS_MAX; i++) {
+		slot = child_put(c, RING_JOB, entry, p->deadline_ms,
+		    p->source_fd == -1 ? -1 : dup(p->source_fd), &p->files,
+		    NULL);
+		child_ring(c);
+		if (slot == -1) {
+			(void)child_reap(c, how, sizeof(how));
+			return (err_set(err, UFOP_FAILED, "the child could not "
+			    "start: %.300s", c->last_line[0] != '\0' ?
+			    c->last_line : how));
+		}
+		if (wait_done(c, slot, p->deadline_ms, err) == -1)
+			return (-1);
+		if (!child_reply(c, slot, &a))
+			return (err_set(err, UFOP_FAILED,
+			    "the child's answer could not be read"));
+		if (a.outcome != RING_WANTS)
+			return (collect(c, slot, p->source_fd, &a, res, err));
+		child_done(c, slot);
+		if (fetch_files(p, a.rep, err) == -1)
+			return (-1);
+	}
+	return (err_set(err, UFOP_FAILED, "the handler asks for files more than "
+	    "%d times", WANTS_MAX));
+}
+
+/* Its teardown() runs; one that hangs is not waited for. */
+static void
+end_child(struct child *c)
+{
+	struct pollfd	 pfd = { c->pidfd, POLLIN, 0 };
+	char		 how[80];
+
+	if (c->pidfd == -1)
+		return;		/* it has died and is reaped */
+	child_quit(c);
+	(void)poll(&pfd, 1, TEARDOWN_MS);
+	(void)child_reap(c, how, sizeof(how));
+}
+
+static int
+run_in(struct process *p, const char *base, const struct process_request *rq,
+    struct process_result *res, struct ufop_err *err)
+{
+	struct child_conf	 conf = { p->settings, p->services, &p->spool,
+		p->match->pool, base };
+	struct process_request	 fetched = *rq;
+	struct child		 c;
+	struct buf		 entry;
+	struct stat		 st;
+	int			 rc;
+
+	p->source_fd = rq->fd;
+	if (rq->fd == -1 && rq->url != NULL &&
+	    !(p->match->flags & UFOP_TASK_TAKES_URL)) {
+		if (fetch(p, rq->url, &p->source_fd, p->source_type, err) ==
+		    -1 || fstat(p->source_fd, &st) == -1)
+			return (-1);
+		fetched.len = (uint64_t)st.st_size;
+		if (rq->content_type[0] == '\0')
+			fetched.content_type = p->source_type;
+	}
 	buf_init(&entry, JOB_ENTRY_MAX);
-	if (build_entry(&entry, services, m, rq, err) == -1 ||
-	    child_spawn(&c, &conf, err) == -1) {
-		buf_release(&entry);
-		spool_close(&spool);
-		return (-1);
-	}
-	deadline_ms = clock_mono_ms() + (m->timeout_ms > 0 ? m->timeout_ms :
-	    settings_time_ms(settings, "ufop", "timeout"));
-	slot = child_put(&c, RING_JOB, (struct str){ entry.p, entry.len },
-	    deadline_ms, rq->fd == -1 ? -1 : dup(rq->fd), NULL);
-	child_ring(&c);
-	buf_release(&entry);
-	if (slot == -1) {
-		(void)child_reap(&c, how, sizeof(how));
-		spool_close(&spool);
-		return (err_set(err, UFOP_FAILED, "the child could not start: "
-		    "%.300s", c.last_line[0] != '\0' ? c.last_line : how));
-	}
-	rc = wait_done(&c, slot, deadline_ms, err);
+	rc = build_entry(&entry, p->services, p->match, &fetched, err);
+	if (rc == 0)
+		rc = child_spawn(&c, &conf, err);
 	if (rc == 0) {
-		rc = collect(&c, slot, rq->fd, res, err);
-		child_quit(&c);
-		/* Its teardown() runs; one that hangs is not waited for. */
-		pfd = (struct pollfd){ c.pidfd, POLLIN, 0 };
-		(void)poll(&pfd, 1, TEARDOWN_MS);
-		(void)child_reap(&c, how, sizeof(how));
+		rc = run_child(p, &c, (struct str){ entry.p, entry.len }, res,
+		    err);
+		end_child(&c);
 	}
-	spool_close(&spool);
+	buf_release(&entry);
 	return (rc);
 }
 
@@ -193,6 +356,8 @@ process_run(const struct settings *settings, const struct services *services,
     struct process_result *res, struct ufop_err *err)
 {
 	static struct router_match	 match;
+	struct process			 p = { settings, services, &match,
+		.source_fd = -1 };
 	char				 base[] = SCRATCH_BASE "/ufop.XXXXXX";
 	int				 rc;
 
@@ -205,7 +370,17 @@ process_run(const struct settings *settings, const struct services *services,
 		    SCRATCH_BASE));
 	/* A child of another user reaches its scratch directory through it. */
 	(void)chmod(base, 0711);
-	rc = run_in(base, settings, services, &match, rq, res, err);
+	p.deadline_ms = clock_mono_ms() + (match.timeout_ms > 0 ?
+	    match.timeout_ms : settings_time_ms(settings, "ufop", "timeout"));
+	rc = spool_open(&p.spool, base, err);
+	if (rc == 0) {
+		rc = run_in(&p, base, rq, res, err);
+		if (p.source_fd != -1 && p.source_fd != rq->fd)
+			close(p.source_fd);
+		files_close(&p);
+		fetch_close(&p);
+		spool_close(&p.spool);
+	}
 	(void)strays_kill(is_ours, NULL);
 	tree_remove(base);
 	return (rc);

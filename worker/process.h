@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One job without Redis: the router, a child and its sandbox exactly as the
- * worker uses them, for `ufop process` and `ufop test`.
+ * One job without Redis: the router, a child and its sandbox, and the fetch
+ * process if a url is to be read, exactly as the worker uses them, for `ufop
+ * process` and `ufop test`.
  */
 #ifndef WORKER_PROCESS_H
 #define WORKER_PROCESS_H
@@ -17,7 +18,7 @@ struct process_request {
 	uint64_t	 len;		/* bytes in fd */
 	const char	*content_type;	/* "" if not known */
 	const char	*accept;	/* "" if none */
-	const char	*url;		/* or NULL */
+	const char	*url;		/* to be fetched when fd is -1; or NULL */
 };
 
 struct process_result {

@@ -36,6 +36,18 @@ enum ring_kind {
 	RING_HEALTH,		/* no req; rep: why not well, NUL, notes; or "" */
 };
 
+/* What a finished job came to. */
+enum ring_outcome {
+	RING_REPLIED,		/* rep is the reply */
+	RING_RETRY,		/* UFOP_RETRY: rep is the failure */
+	/*
+	 * ufop_fetch(): rep holds urls, each with a NUL behind it.  The same
+	 * job comes again with what is there: then rep holds the urls of the
+	 * files that travel with the bell, in their order.
+	 */
+	RING_WANTS,
+};
+
 /* Where the reply's body is. */
 enum ring_body {
 	RING_BODY_SLOT,		/* inside rep */
@@ -55,7 +67,7 @@ struct ring_slot {
 	int64_t			deadline_ms;	/* CLOCK_MONOTONIC */
 	uint32_t		req_len;
 	uint32_t		rep_len;
-	uint32_t		retry;		/* UFOP_RETRY: rep is the failure */
+	uint32_t		outcome;	/* enum ring_outcome */
 	uint32_t		rep_in;		/* enum ring_body */
 	uint64_t		file_len;	/* bytes, unless RING_BODY_SLOT */
 	_Atomic int64_t		started_us;	/* CLOCK_MONOTONIC */
@@ -71,7 +83,8 @@ struct ring {
 
 /* Parent to child. */
 enum ring_msg_kind {
-	RING_MSG_JOBS,		/* n slots are READY; fd: body of slots[0] */
+	/* n slots are READY; fds, of slots[0]: its body if it has one, files */
+	RING_MSG_JOBS,
 	RING_MSG_REPLY_FILE,	/* fd: an empty file for big replies of slots[0] */
 	RING_MSG_QUIT,		/* finish and exit 0 */
 };
@@ -79,6 +92,7 @@ enum ring_msg_kind {
 struct ring_msg {
 	uint8_t	 kind;
 	uint8_t	 n;
+	uint8_t	 has_body;
 	uint8_t	 slots[RING_SLOTS];
 	uint32_t turns[RING_SLOTS];	/* of each of them, when it was filled */
 };

@@ -121,6 +121,7 @@ run_init(struct run *run, const struct settings *settings,
 	arena_init(&run->arena);
 	buf_init(&run->notes, 4096);
 	run->args = xcalloc(JOB_ARGS_MAX, sizeof(*run->args));
+	files_init(&run->files, settings_time_ms(settings, "fetch", "keep"));
 	for (i = 0; i < services->nservices; i++) {
 		s = services->services[i];
 		snprintf(why, sizeof(why), "its setup failed");
@@ -148,6 +149,7 @@ run_release(struct run *run)
 	arena_release(&run->arena);
 	buf_release(&run->notes);
 	free(run->args);
+	files_release(&run->files);
 }
 
 /*
@@ -215,7 +217,10 @@ run_args(struct run *run, struct ufop_job_priv *p, const struct job_stage *st)
 	p->nargs = st->nargs;
 }
 
-/* One stage; job's data, len and content_type are set.  0, -1 or UFOP_RETRY. */
+/* A stage's own word beside 0, -1 and UFOP_RETRY: it waits for files. */
+#define RUN_WANTS	(-3)
+
+/* One stage; job's data, len and content_type are set. */
 static int
 run_stage(struct run *run, const struct job_stage *st, struct ufop_job *job,
     struct ufop_reply *reply)
@@ -248,16 +253,67 @@ run_stage(struct run *run, const struct job_stage *st, struct ufop_job *job,
 		rc = run_hooks(run, "job.after", job, reply);
 	if (rc == 0 && reply->failed)
 		rc = -1;	/* ufop_fail() counts, whatever was returned */
+	if (rc != 0 && !reply->failed && job->priv->nwants > 0)
+		return (RUN_WANTS);
 	if (rc != 0 && !reply->failed)
 		ufop_fail(reply, 500, "the handler of %s failed without "
 		    "saying why", t->name);
 	return (rc == UFOP_RETRY ? UFOP_RETRY : rc == 0 ? 0 : -1);
 }
 
+/* The urls of files as they stand in a slot's rep: s behind s.  NULL: the end. */
+static const char *
+next_url(struct str *text)
+{
+	const char	*url = text->s;
+	size_t		 n = strnlen(text->s, text->len);
+
+	if (n == text->len)
+		return (NULL);
+	text->s += n + 1;
+	text->len -= n + 1;
+	return (url);
+}
+
+void
+run_files(struct run *run, const struct ring_slot *slot, const int *fds, int n)
+{
+	struct str	 urls = { (const char *)slot->rep, slot->rep_len };
+	struct ufop_err	 err;
+	const char	*url;
+	int		 i;
+
+	files_expire(&run->files);
+	for (i = 0; i < n && (url = next_url(&urls)) != NULL; i++)
+		if (files_add(&run->files, url, fds[i], &err) == -1)
+			log_err("job.file why=%s", log_quote(err.msg,
+			    strlen(err.msg)));
+}
+
+/* What the job waits for into the slot, in place of a reply. */
+static int
+run_wants(struct ring_slot *slot, const struct ufop_job_priv *priv)
+{
+	size_t	 len;
+	int	 i;
+
+	slot->rep_len = 0;
+	for (i = 0; i < priv->nwants; i++) {
+		len = strlen(priv->wants[i]) + 1;
+		if (len > RING_REP_MAX - slot->rep_len)
+			return (-1);
+		memcpy(slot->rep + slot->rep_len, priv->wants[i], len);
+		slot->rep_len += len;
+	}
+	slot->rep_in = RING_BODY_SLOT;
+	slot->outcome = RING_WANTS;
+	return (0);
+}
+
 /* Put the finished reply into the slot as an encoded message. */
 static void
 run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
-    struct run_sink *rs, bool retry, int64_t run_us)
+    struct run_sink *rs, enum ring_outcome outcome, int64_t run_us)
 {
 	struct reply	 out = { .status = r->status };
 	struct buf	 body, enc;
@@ -278,7 +334,7 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 			    str_from(r->headers[i].value) };
 		out.ref = (struct str){ (char *)r->data, r->len };
 	}
-	slot->retry = retry;
+	slot->outcome = outcome;
 	slot->rep_in = RING_BODY_SLOT;
 	slot->file_len = 0;
 	if (out.ref.len > run->inline_max) {
@@ -286,7 +342,7 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 		    sink_bytes(&rs->sink, r->data, r->len, &err) == -1) {
 			ufop_fail_err(r, &err);
 			buf_release(&body);
-			run_finish(run, slot, r, rs, false, run_us);
+			run_finish(run, slot, r, rs, RING_REPLIED, run_us);
 			return;
 		}
 		slot->rep_in = rs->in_source ? RING_BODY_SOURCE :
@@ -310,7 +366,7 @@ run_finish(struct run *run, struct ring_slot *slot, struct ufop_reply *r,
 		buf_clear(&run->notes);
 		buf_release(&body);
 		buf_release(&enc);
-		run_finish(run, slot, r, rs, false, run_us);
+		run_finish(run, slot, r, rs, RING_REPLIED, run_us);
 		return;
 	}
 	memmove(slot->rep, enc.p, enc.len);
@@ -324,7 +380,8 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 {
 	struct ufop_job_priv	 priv = { .arena = &run->arena,
 		.settings = run->settings, .notes = &run->notes,
-		.scratch_root = run->scratch_root };
+		.scratch_root = run->scratch_root,
+		.files = run->files.list, .nfiles = run->files.n };
 	struct ufop_job		 job = { .priv = &priv };
 	struct ufop_reply	 in, out;
 	struct run_sink		 rs = { .run = run, .sink = { sink_room,
@@ -374,7 +431,7 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 	for (i = 0; i < run->job.nstages; i++) {
 		rc = run_stage(run, &run->job.stages[i], &job,
 		    i == run->job.nstages - 1 ? &out : &in);
-		if (i == run->job.nstages - 1)
+		if (i == run->job.nstages - 1 || rc == RUN_WANTS)
 			break;
 		if (rc != 0 || in.status >= 400) {
 			/* This stage's answer is the answer. */
@@ -395,9 +452,13 @@ run_job(struct run *run, struct ring_slot *slot, int n, int body_fd)
 		reply_release(&in);
 		reply_init(&in, NULL, max_output);
 	}
+	if (rc == RUN_WANTS && run_wants(slot, &priv) == -1)
+		rc = ufop_fail(&out, 400, "the urls of the files to be fetched "
+		    "are longer than %d bytes together", RING_REP_MAX);
 done:
-	run_finish(run, slot, &out, &rs, rc == UFOP_RETRY,
-	    clock_mono_us() - started);
+	if (rc != RUN_WANTS)
+		run_finish(run, slot, &out, &rs, rc == UFOP_RETRY ?
+		    RING_RETRY : RING_REPLIED, clock_mono_us() - started);
 	handler_scratch_remove(&job);
 	reply_release(&in);
 	reply_release(&out);
@@ -412,6 +473,7 @@ done:
 		(void)!ftruncate(*rs.fd, 0);
 	if (map != NULL)
 		munmap(map, st.st_size);
+	files_expire(&run->files);
 	arena_clear(&run->arena);
 }
 

@@ -5,6 +5,7 @@
 #ifndef WORKER_RUN_H
 #define WORKER_RUN_H
 
+#include "files.h"
 #include "handler.h"
 #include "ring.h"
 #include "services.h"
@@ -23,6 +24,7 @@ struct run {
 	struct buf		 notes;
 	struct job		 job;		/* the one being run */
 	struct handler_arg	*args;
+	struct files		 files;
 };
 
 /* Once per child, before its sandbox closes: every service's setup(). */
@@ -31,8 +33,14 @@ void	 run_init(struct run *, const struct settings *,
 void	 run_release(struct run *);
 
 /*
+ * The n files that came with the slot's job, whose urls are in its rep; to be
+ * called before each run_job() that may have some.  The fds stay the caller's.
+ */
+void	 run_files(struct run *, const struct ring_slot *, const int *fds,
+	    int n);
+/*
  * Run the job in slot n; body_fd is the source when it is not inline, or -1.
- * Fills in rep, rep_len, retry, rep_in and file_len.  A reply file that
+ * Fills in rep, rep_len, outcome, rep_in and file_len.  A reply file that
  * was used is closed: it is the parent's alone from then on.
  */
 void	 run_job(struct run *, struct ring_slot *, int n, int body_fd);

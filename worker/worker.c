@@ -253,15 +253,7 @@ worker_init(struct parent *p, struct ufop_err *err)
 	    settings_str(s, "fetch", "deny"), err) == -1 ||
 	    (p->loop = loop_new(err)) == NULL)
 		return (-1);
-	p->fetch_conf = (struct fetch_conf){
-		.policy = &p->egress,
-		.concurrency = (int)settings_int(s, "fetch", "concurrency"),
-		.redirects = (int)settings_int(s, "fetch", "redirects"),
-		.connect_timeout_ms = (int)settings_time_ms(s, "fetch",
-		    "connect_timeout"),
-		.stall_ms = (int)settings_time_ms(s, "fetch", "stall"),
-		.user = sb.user,
-	};
+	fetch_conf_init(&p->fetch_conf, s, &p->egress);
 	p->npools = settings_pools(s, sp);
 	for (i = 0; i < p->npools; i++)
 		pool_init(&p->pools[i], p, &sp[i]);

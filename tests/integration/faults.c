@@ -88,6 +88,74 @@ sleep_ms(int ms)
 		;
 }
 
+/* ---- files beside the source ------------------------------------------ */
+
+/* The url in hexadecimal that text begins with; how much of text it took. */
+static size_t
+url_from(const char *text, char *url, size_t size)
+{
+	unsigned	byte;
+	size_t		n = 0;
+
+	while (n + 1 < size && sscanf(text + 2 * n, "%2x", &byte) == 1 &&
+	    text[2 * n] != ',')
+		url[n++] = (char)byte;
+	url[n] = '\0';
+	return (2 * n + (text[2 * n] == ','));
+}
+
+/* The source and, behind it, what lies at each of the urls. */
+static int
+do_fetch(struct ufop_job *job, struct ufop_reply *reply)
+{
+	const char		*text = ufop_arg(job, "urls", "");
+	const unsigned char	*data;
+	char			 url[1024];
+	unsigned char		*all = ufop_alloc(job, 4 * MB, 1);
+	size_t			 len, n = job->len;
+	bool			 missing = false;
+
+	memcpy(all, job->data, job->len);
+	while (*text != '\0') {
+		text += url_from(text, url, sizeof(url));
+		if (ufop_fetch(job, reply, url, &data, &len) != 0)
+			missing = true;
+		else {
+			memcpy(all + n, data, len);
+			n += len;
+		}
+	}
+	fprintf(stderr, "fetch runs, %s\n", missing ? "something is missing" :
+	    "all is there");
+	return (missing ? -1 : ufop_reply_bytes(reply, all, n, "text/plain"));
+}
+
+/* The child's end comes when all is there. */
+static int
+do_fetch_and_die(struct ufop_job *job, struct ufop_reply *reply)
+{
+	if (do_fetch(job, reply) == 0)
+		abort();
+	return (-1);
+}
+
+/* Never has enough. */
+static int
+do_insatiable(struct ufop_job *job, struct ufop_reply *reply)
+{
+	const unsigned char	*data;
+	char			 url[1024], more[1100];
+	size_t			 len;
+	int			 i, rc = 0;
+
+	(void)url_from(ufop_arg(job, "urls", ""), url, sizeof(url));
+	for (i = 0; rc == 0; i++) {
+		snprintf(more, sizeof(more), "%s?%d", url, i);
+		rc = ufop_fetch(job, reply, more, &data, &len);
+	}
+	return (rc);
+}
+
 /* ---- ways to end, or not to ------------------------------------------- */
 
 static int
@@ -619,6 +687,10 @@ static const struct ufop_task tasks[] = {
 	TASK("status", N, do_status),
 	TASK("headers", N, do_headers),
 	TASK("badheader", "", do_badheader),
+
+	TASK("fetch", "/(?P<urls>[^|]+)", do_fetch),
+	TASK("fetchdies", "/(?P<urls>[^|]+)", do_fetch_and_die),
+	TASK("insatiable", "/(?P<urls>[^|]+)", do_insatiable),
 
 	TASK("fork", "", do_fork),
 	TASK("exec", "", do_exec),

@@ -12,6 +12,7 @@ import threading
 class Source:
     """
     /ok            the bytes given as content, type image/png
+    /text?X        the text X
     /echo-headers  the request's own header as text
     /404 /500      that status
     /hang          takes the request and never answers
@@ -85,6 +86,8 @@ class Source:
         self.hits.append(path)
         if path == "/ok":
             self._send(s, 200, self.content, "image/png")
+        elif path == "/text":
+            self._send(s, 200, query.encode(), "text/plain")
         elif path == "/echo-headers":
             self._send(s, 200, head, "text/plain")
         elif path in ("/404", "/500"):

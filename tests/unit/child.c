@@ -121,7 +121,7 @@ put(const char *task, int fd)
 	buf_init(&entry, JOB_ENTRY_MAX);
 	CHECK_INT(job_encode(&job, &entry, &err), 0);
 	slot = child_put(&child, RING_JOB, (struct str){ entry.p, entry.len },
-	    clock_mono_ms() + 10000, fd, &child);
+	    clock_mono_ms() + 10000, fd, NULL, &child);
 	buf_release(&entry);
 	CHECK(slot != -1);
 	return (slot);
