@@ -13,8 +13,8 @@
  * there is one (signal 0), so that a hole in the sandbox hurts no machine.
  *
  * In the environment of the worker: FAULTS_SICK makes the task `sick` tell its
- * health() as bad, FAULTS_NOTE has it tell a note, FAULTS_NO_SETUP makes setup()
- * fail.
+ * health() as bad in that word, FAULTS_NOTE has it tell a note, FAULTS_NO_SETUP
+ * makes setup() fail, FAULTS_HANG makes teardown() hang.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -367,7 +367,11 @@ do_silent(struct ufop_job *job, struct ufop_reply *reply)
 static int
 do_status(struct ufop_job *job, struct ufop_reply *reply)
 {
-	ufop_reply_textf(reply, "status %d", number(job));
+	/* With a body when the caller sent one, to see what comes of it. */
+	if (job->len > 1)
+		ufop_reply_bytes(reply, job->data, job->len, "text/plain");
+	else
+		ufop_reply_textf(reply, "status %d", number(job));
 	return (ufop_reply_status(reply, number(job)));
 }
 
@@ -622,15 +626,16 @@ do_fds(struct ufop_job *job, struct ufop_reply *reply)
 
 /* ---- the service ------------------------------------------------------ */
 
-static bool	is_sick, has_note;
+static const char	*is_sick;	/* the word for it */
+static bool	has_note, hangs_at_end;
 
 static int
 sick_health(char *why, size_t why_size)
 {
-	if (is_sick || has_note)
+	if (is_sick != NULL || has_note)
 		snprintf(why, why_size, "the task sick is %s", is_sick ?
-		    "sick" : "\"well\" enough");
-	return (is_sick ? -1 : 0);
+		    is_sick : "\"well\" enough");
+	return (is_sick != NULL ? -1 : 0);
 }
 
 /* The second line shows that nothing of it is taken for output of ours. */
@@ -645,12 +650,20 @@ describe(char *text, size_t text_size)
 static int
 setup(char *why, size_t why_size)
 {
-	is_sick = getenv("FAULTS_SICK") != NULL;
+	is_sick = getenv("FAULTS_SICK");
+	hangs_at_end = getenv("FAULTS_HANG") != NULL;
 	has_note = getenv("FAULTS_NOTE") != NULL;
 	if (getenv("FAULTS_NO_SETUP") == NULL)
 		return (0);
 	snprintf(why, why_size, "setup fails, as asked");
 	return (-1);
+}
+
+static void
+teardown(void)
+{
+	while (hangs_at_end)
+		(void)pause();
 }
 
 #define TASK(word, arg, function, ...)					\
@@ -722,5 +735,6 @@ UFOP_API const struct ufop_service ufop_service = {
 	.name = "faults",
 	.tasks = tasks,
 	.setup = setup,
+	.teardown = teardown,
 	.describe = describe,
 };

@@ -10,8 +10,8 @@ import re
 import subprocess
 import time
 
-from harness import ROOT, UFOP, Stack, check, check_answer, check_eq, check_error, \
-    deadline, descendants, photo, processes, rss_kb, wait_until
+from harness import ROOT, UFOP, Stack, check, check_answer, check_eq, \
+    check_error, deadline, descendants, photo, processes, rss_kb, wait_until
 
 ONE = {"worker.pools": "cpu=1 net=1"}
 
@@ -266,6 +266,18 @@ def test_handler_decides_status_and_sentence(s):
     s.check_works()
 
 
+def test_statuses_without_a_body_send_none(s):
+    """Inline and by way of a file; the connection is good for more."""
+    with s.conn() as c:
+        for status in (204, 304):
+            for size in (2, 300000):
+                r = c.request("POST", "/handler?cmd=q/status/%d" % status,
+                              b"x" * size)
+                check_eq((r.status, r.body), (status, b""), "answer")
+                r = c.request("POST", "/handler?cmd=q/hello/bob", b"")
+                check_eq(check_answer(r).text, "hello bob")
+
+
 def test_handler_that_fails_in_silence(s):
     check_error(s.post("q/silent", b"x"), 500, "silent")
     s.check_works()
@@ -414,7 +426,7 @@ def test_net_pool_may_what_cpu_may_not(s):
 
 
 def test_sick_task_is_told_by_health():
-    s = Stack(services="faults debug", env={"FAULTS_SICK": "1"})
+    s = Stack(services="faults debug", env={"FAULTS_SICK": "sick"})
     try:
         for part in (s.redis, s.worker, s.front):
             part.start()
@@ -422,6 +434,24 @@ def test_sick_task_is_told_by_health():
                    8, "/health says why")
         check_error(s.get("/health"), 503)
         s.check_works()             # the rest serves all the same
+        s.stop()
+    finally:
+        s.kill()
+
+
+def test_health_in_bytes_that_are_no_text():
+    """What a task says is told in JSON, whatever it says."""
+    word = b'\xff\xfe"\\\x01'.decode("utf-8", "surrogateescape")
+    s = Stack(services="faults debug", env={"FAULTS_SICK": word})
+    try:
+        for part in (s.redis, s.worker, s.front):
+            part.start()
+        wait_until(lambda: "the task sick is" in s.get("/health").text, 8,
+                   "/health says why")
+        check_error(s.get("/health"), 503)      # parses it
+        p = subprocess.run([UFOP, "status", "--json"], cwd=s.dir, env=s.env,
+                           capture_output=True, timeout=30)
+        json.loads(p.stdout)
         s.stop()
     finally:
         s.kill()

@@ -5,6 +5,7 @@ faults.c: `fetch/<url in hex>,...` answers the source and all the files.
 """
 
 import os
+import signal
 import subprocess
 
 from harness import ROOT, Stack, check, check_answer, check_eq, check_error, \
@@ -168,11 +169,12 @@ def test_child_that_dies_with_its_files(s):
 
 
 def fetch_pid(s):
+    """None while there is none."""
     for pid in s.worker.children():
         with open("/proc/%d/comm" % pid) as f:
             if f.read().strip() == "ufop-fetch":
                 return pid
-    raise AssertionError("the worker has no fetch process")
+    return None
 
 
 @deadline(60)
@@ -187,6 +189,36 @@ def test_fetch_process_that_dies_is_replaced_and_asked_again(s):
         r = waiting.result()
         check(r.status in (502, 504), "it gets %r", r)
     s.check_works()
+
+
+@deadline(60)
+def test_fetch_process_that_goes_silent_is_replaced():
+    with Stack(dict(ALLOW, **{"ufop.timeout": "700ms"}),
+               services="faults debug") as s, Source(b"x") as source:
+        pid = fetch_pid(s)
+        os.kill(pid, signal.SIGSTOP)
+        for _ in range(3):
+            check_error(s.post("q/echo", url=source.url("/ok")), 504)
+        wait_until(lambda: fetch_pid(s) not in (pid, None), 5,
+                   "another fetch process")
+        check("fetch.silent" in s.worker.output(), "the log does not say why")
+        check_eq(check_answer(s.post("q/echo", url=source.url("/ok"))).body,
+                 b"x")
+
+
+@deadline(60)
+def test_what_cannot_be_fetched_yet_stays_in_the_queue():
+    """Where another worker could take it."""
+    settings = dict(ALLOW, **{"fetch.concurrency": "2",
+                              "worker.pools": "cpu=8 net=1"})
+    with Stack(settings, services="faults debug") as s, \
+            Source(b"x") as source:
+        waiting = [s.post_in_background("q/echo", url=source.url("/hang"))
+                   for _ in range(6)]
+        wait_until(lambda: source.hits.count("/hang") == 2 and
+                   s.queue_len() == 4, 5, "two are taken, four wait")
+        for w in waiting:
+            check(w.result().status in (502, 504), "%r", w.value)
 
 
 def process(*argv, allow="127.0.0.1"):

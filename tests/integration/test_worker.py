@@ -142,6 +142,28 @@ def test_children_are_replaced_when_they_have_grown():
         s.check_works()
 
 
+def test_child_that_takes_no_job_is_replaced():
+    with Stack(ONE, services="faults debug") as s:
+        pid = s.child_pid()
+        os.kill(pid, signal.SIGSTOP)
+        check_eq(check_answer(s.post("q/hello/bob")).text, "hello bob")
+        check(not is_alive(pid), "the child that took nothing is still there")
+        check("it takes no job" in s.worker.output(), "the log does not say "
+              "why it was ended")
+        check("job.died" not in s.worker.output(), "its job counts as a death")
+
+
+def test_teardown_that_does_not_end_is_ended():
+    settings = dict(ONE, **{"worker.recycle_jobs": "1"})
+    with Stack(settings, services="faults debug",
+               env={"FAULTS_HANG": "1"}) as s:
+        pid = s.child_pid()
+        s.check_works()             # by its successor, meanwhile
+        wait_until(lambda: not is_alive(pid), 15, "the worn child is gone")
+        check("its teardown does not end" in s.worker.output(),
+              "the log does not say why")
+
+
 def test_sighup_replaces_the_children_one_by_one():
     with Stack(services="faults debug") as s:
         before = {s.child_pid() for _ in range(50)}
