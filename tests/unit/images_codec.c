@@ -31,6 +31,74 @@ test_images_png_is_exact(void)
 			}
 }
 
+/*
+ * What is interlaced holds the same pixels, to our reader and to another:
+ * sizes at which passes are missing, and all kinds.
+ */
+void
+test_images_interlaced_is_the_same(void)
+{
+	static const struct { int w, h; } sizes[] = {
+		{ 1, 1 }, { 2, 1 }, { 1, 2 }, { 3, 5 }, { 4, 4 }, { 5, 3 },
+		{ 8, 8 }, { 9, 17 }, { 1, 40 }, { 40, 1 }, { 37, 23 }
+	};
+
+	for (size_t i = 0; i < 8 * sizeof(sizes) / sizeof(sizes[0]); i++) {
+		struct encode_opts opts = { .interlace = true,
+		    .colours = i & 1 ? 16 : 0 };
+		struct encode_opts plain = { .colours = opts.colours };
+		int w = sizes[i / 8].w, h = sizes[i / 8].h, sw, sh;
+		struct image in, want, got;
+		struct ufop_err err;
+		struct bytes a, b;
+		unsigned char *px;
+
+		kit_noise(&in, i & 2 ? IMAGE_RGB : IMAGE_GREY, i & 4, w, h);
+		CHECK(codec_png.encode(&a, &in, &plain, &err) == 0);
+		CHECK(codec_png.encode(&b, &in, &opts, &err) == 0);
+		CHECK_INT(a.p[28], 0);
+		CHECK_INT(b.p[28], 1);
+		kit_decode(&want, a.p, a.len);
+		kit_decode(&got, b.p, b.len);
+		CHECK_MSG(kit_psnr(&want, &got) == 99, "%dx%d, kind %zu", w, h,
+		    i & 7);
+		px = kit_stb(b.p, b.len, want.plane[0].n, &sw, &sh);
+		CHECK(px != NULL && sw == w && sh == h);
+		for (int y = 0; y < h; y++)
+			CHECK(memcmp(px + y * w * want.plane[0].n,
+			    want.plane[0].p + (size_t)y * want.plane[0].stride,
+			    (size_t)(w * want.plane[0].n)) == 0);
+		free(px);
+		image_release(&want);
+		image_release(&got);
+		free(a.p);
+		free(b.p);
+		/* GIF has no grey, and what is half transparent is not. */
+		CHECK(image_to_rgb3(&in, &err) == 0);
+		CHECK(codec_gif.encode(&a, &in, &plain, &err) == 0);
+		CHECK(codec_gif.encode(&b, &in, &opts, &err) == 0);
+		kit_decode(&want, a.p, a.len);
+		kit_decode(&got, b.p, b.len);
+		CHECK_MSG(kit_psnr(&want, &got) == 99, "GIF of %dx%d", w, h);
+		CHECK(h == 1 || a.len != b.len || memcmp(a.p, b.p, a.len) != 0);
+		px = kit_stb(b.p, b.len, 4, &sw, &sh);
+		CHECK(px != NULL && sw == w && sh == h);
+		for (int k = 0; k < w * h; k++) {
+			const unsigned char *p = want.plane[0].p +
+			    (size_t)k * (size_t)want.plane[0].n;
+
+			if (!want.alpha || p[3] > 0)
+				CHECK(memcmp(px + 4 * k, p, 3) == 0);
+		}
+		free(px);
+		image_release(&want);
+		image_release(&got);
+		image_release(&in);
+		free(a.p);
+		free(b.p);
+	}
+}
+
 /* ---- every kind of PNG, written by the simplest possible writer ------- */
 
 static unsigned char *

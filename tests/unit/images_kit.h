@@ -34,6 +34,12 @@ void	 kit_serve(int name, const void *, size_t);
 int	 kit_run(const char *cmd, const void *, size_t, struct image *,
 	    struct picture_file *, struct ufop_err *);
 
+/*
+ * PNG and GIF (its first frame) as stb reads them, a reader that the service
+ * has not: n channels, row by row; free() it.  NULL when stb does not take it.
+ */
+unsigned char *kit_stb(const void *, size_t, int n, int *w, int *h);
+
 /* Mean squared difference to PSNR in dB; sizes and models must agree. */
 double	 kit_psnr(const struct image *, const struct image *);
 

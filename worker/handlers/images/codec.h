@@ -39,7 +39,7 @@ struct decode_notes {
 
 struct encode_opts {
 	int		 quality;	/* 1 to 100 */
-	bool		 interlace;	/* progressive JPEG */
+	bool		 interlace;	/* JPEG: progressive; PNG, still GIF */
 	bool		 lossless;	/* WebP */
 	int		 colours;	/* PNG and GIF: 2 to 256; 0: many */
 	int		 orient;	/* to be written into the file, 1: nothing */

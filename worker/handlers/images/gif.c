@@ -141,19 +141,24 @@ struct pen {
 	int			 clear;		/* transparent index or -1 */
 };
 
-static void
-pen_line(struct pen *pen)
+/* The row that follows y among h interlaced ones. */
+static int
+next_row(int y, int h, int *pass)
 {
 	static const int start[4] = { 0, 4, 2, 1 }, step[4] = { 8, 8, 4, 2 };
 
+	y += step[*pass];
+	while (y >= h && *pass < 3)
+		y = start[++*pass];
+	return (y);
+}
+
+static void
+pen_line(struct pen *pen)
+{
 	pen->x = 0;
-	if (!pen->interlaced) {
-		pen->y++;
-		return;
-	}
-	pen->y += step[pen->pass];
-	while (pen->y >= pen->area.h && pen->pass < 3)
-		pen->y = start[++pen->pass];
+	pen->y = pen->interlaced ? next_row(pen->y, pen->area.h, &pen->pass) :
+	    pen->y + 1;
 }
 
 static void
@@ -435,10 +440,10 @@ put_code(struct out *o, int code, int size)
 /* The area of a w wide plane of numbers of depth bits. */
 static int
 lzw_write(struct out *o, const unsigned char *index, int w,
-    const struct area *a, int depth, struct ufop_err *err)
+    const struct area *a, int depth, bool interlaced, struct ufop_err *err)
 {
 	int min = depth < 2 ? 2 : depth, clear = 1 << min, size = min + 1;
-	int next = clear + 2, code = -1;
+	int next = clear + 2, code = -1, y = 0, pass = 0;
 	/* The code of what code and then a pixel stand for; 0: none yet. */
 	uint16_t *tree = image_malloc(CODES * 256 * sizeof(*tree), err);
 
@@ -447,10 +452,11 @@ lzw_write(struct out *o, const unsigned char *index, int w,
 	memset(tree, 0, CODES * 256 * sizeof(*tree));
 	put(o, &(unsigned char){ (unsigned char)min }, 1);
 	put_code(o, clear, size);
-	for (int y = 0; y < a->h; y++) {
+	for (int n = 0; n < a->h; n++) {
 		const unsigned char *p = index + (size_t)(a->y + y) * (size_t)w +
 		    a->x;
 
+		y = interlaced ? next_row(y, a->h, &pass) : y + 1;
 		for (int x = 0; x < a->w; x++) {
 			uint16_t *t;
 
@@ -497,6 +503,7 @@ struct writer {
 	struct anim_writer	 w;		/* must be first */
 	struct out		 out;
 	int			 width, height, colours;
+	bool			 interlaced;
 	unsigned char		*shown;		/* RGBA: the canvas so far */
 	unsigned char		*frame;		/* what comes next, and */
 	int			 delay_ms;	/* how long; 0: nothing yet */
@@ -570,10 +577,12 @@ write_frame(struct writer *w, bool clear_after, struct ufop_err *err)
 	head[14] = (unsigned char)(a.w >> 8);
 	head[15] = (unsigned char)a.h;
 	head[16] = (unsigned char)(a.h >> 8);
-	head[17] = (unsigned char)(0x80 | (bits - 1));
+	head[17] = (unsigned char)(0x80 | (w->interlaced ? 0x40 : 0) |
+	    (bits - 1));
 	put(&w->out, head, 18);
 	put(&w->out, table, (size_t)3 << bits);
-	if (lzw_write(&w->out, w->index, w->width, &a, bits, err) == -1)
+	if (lzw_write(&w->out, w->index, w->width, &a, bits, w->interlaced,
+	    err) == -1)
 		return (-1);
 	/* What a viewer has now: drawn pixels as they were meant to be. */
 	for (size_t i = 0; i < n; i++)
@@ -697,6 +706,8 @@ encode(struct bytes *out, const struct image *im,
 
 	if (w == NULL)
 		return (-1);
+	/* Frames that move are over before they are half there: only here. */
+	((struct writer *)w)->interlaced = opts->interlace;
 	ret = w->add(w, im, DELAY_USUAL_MS, err);
 	if (ret == 0)
 		ret = w->finish(w, out, err);

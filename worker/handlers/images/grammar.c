@@ -635,7 +635,7 @@ grammar_crop(struct spec *spec, struct str args, struct ufop_err *err)
 
 /* ---- imageView2 ------------------------------------------------------ */
 
-#define INTERLACE_FORM	"0 or 1 (progressive)"
+#define INTERLACE_FORM	"0 or 1 (JPEG, PNG and GIF that appear at once, and then sharpen)"
 #define IGNORE_FORM	"0 or 1 (the source instead of an error)"
 #define WORDS_WRITE							\
 	WORD_FORMAT,							\

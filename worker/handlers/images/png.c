@@ -377,10 +377,10 @@ static const struct { uint32_t x, y, dx, dy; } adam7[7] = {
 };
 
 static void
-pass_size(const struct png *png, int pass, size_t *w, size_t *h)
+pass_size(uint32_t whole_w, uint32_t whole_h, int pass, size_t *w, size_t *h)
 {
-	*w = (png->w + adam7[pass].dx - 1 - adam7[pass].x) / adam7[pass].dx;
-	*h = (png->h + adam7[pass].dy - 1 - adam7[pass].y) / adam7[pass].dy;
+	*w = (whole_w + adam7[pass].dx - 1 - adam7[pass].x) / adam7[pass].dx;
+	*h = (whole_h + adam7[pass].dy - 1 - adam7[pass].y) / adam7[pass].dy;
 	if (*w == 0)
 		*h = 0;
 }
@@ -429,7 +429,7 @@ decode_png(struct png *png, struct image *im, unsigned char **raw,
 		for (int i = 0; i < 7; i++) {
 			size_t pw, ph;
 
-			pass_size(png, i, &pw, &ph);
+			pass_size(png->w, png->h, i, &pw, &ph);
 			size += ph * (row_bytes(png, pw) + 1);
 		}
 	else
@@ -463,7 +463,7 @@ decode_png(struct png *png, struct image *im, unsigned char **raw,
 		pw = png->w;
 		ph = png->h;
 		if (png->interlaced) {
-			pass_size(png, i, &pw, &ph);
+			pass_size(png->w, png->h, i, &pw, &ph);
 			dx = adam7[i].dx;
 			dy = adam7[i].dy;
 			x0 = adam7[i].x;
@@ -603,17 +603,62 @@ filter_rows(unsigned char *raw, const struct plane *pl, bool filters,
 	return (0);
 }
 
+/* Pass i of the seven in turn: a picture of its own, with its own filters. */
+static int
+filter_passes(unsigned char *raw, const struct plane *pl, bool filters,
+    struct ufop_err *err)
+{
+	size_t n = (size_t)pl->n;
+	struct plane part = *pl;
+	int ret = 0;
+
+	/* None has more than half of the rows, unless there is one. */
+	part.p = image_malloc((size_t)pl->w * ((size_t)pl->h / 2 + 1) * n, err);
+	if (part.p == NULL)
+		return (-1);
+	for (int i = 0; i < 7 && ret == 0; i++) {
+		size_t w, h;
+
+		pass_size((uint32_t)pl->w, (uint32_t)pl->h, i, &w, &h);
+		part.w = (int)w;
+		part.h = (int)h;
+		part.stride = w * n;
+		for (size_t y = 0; y < h; y++) {
+			const unsigned char *row = pl->p + (adam7[i].y +
+			    y * adam7[i].dy) * pl->stride + adam7[i].x * n;
+
+			for (size_t x = 0; x < w; x++)
+				memcpy(part.p + (y * w + x) * n,
+				    row + x * adam7[i].dx * n, n);
+		}
+		if (h > 0)
+			ret = filter_rows(raw, &part, filters, err);
+		raw += h * (w * n + 1);
+	}
+	free(part.p);
+	return (ret);
+}
+
 /* The file around the pixels of pl; pal is NULL where they are no numbers. */
 static int
 write_png(struct bytes *out, const struct plane *pl, int color,
-    const struct palette *pal, bool clear, struct ufop_err *err)
+    const struct palette *pal, bool clear, bool interlace,
+    struct ufop_err *err)
 {
+	/* Interlaced, rows are shorter and there are more of them. */
 	size_t size = ((size_t)pl->w * (size_t)pl->n + 1) * (size_t)pl->h, room;
 	struct libdeflate_compressor *z = libdeflate_alloc_compressor(LEVEL);
-	unsigned char *raw = image_malloc(size, err), *p;
+	unsigned char *raw, *p;
 
-	if (z == NULL || raw == NULL ||
-	    filter_rows(raw, pl, pal == NULL, err) == -1) {
+	for (int i = 0; i < 7 && interlace; i++) {
+		size_t w, h;
+
+		pass_size((uint32_t)pl->w, (uint32_t)pl->h, i, &w, &h);
+		size = (i == 0 ? 0 : size) + h * (w * (size_t)pl->n + 1);
+	}
+	raw = image_malloc(size, err);
+	if (z == NULL || raw == NULL || (interlace ? filter_passes :
+	    filter_rows)(raw, pl, pal == NULL, err) == -1) {
 		libdeflate_free_compressor(z);
 		free(raw);
 		return (image_err(err, UFOP_TOO_BIG, "not enough memory to "
@@ -630,7 +675,8 @@ write_png(struct bytes *out, const struct plane *pl, int color,
 	p = out->p + SIGNATURE_LEN;
 	put32(p + 8, (uint32_t)pl->w);
 	put32(p + 12, (uint32_t)pl->h);
-	memcpy(p + 16, (unsigned char[]){ 8, (unsigned char)color, 0, 0, 0 }, 5);
+	memcpy(p + 16, (unsigned char[]){ 8, (unsigned char)color, 0, 0,
+	    interlace }, 5);
 	p = put_chunk(p, "IHDR", 13);
 	if (pal != NULL) {
 		size_t n = (size_t)pal->n;
@@ -654,8 +700,8 @@ write_png(struct bytes *out, const struct plane *pl, int color,
 
 /* At most so many colours, of which one is kept for what is transparent. */
 static int
-encode_palette(struct bytes *out, const struct image *im, int colours,
-    struct ufop_err *err)
+encode_palette(struct bytes *out, const struct image *im,
+    const struct encode_opts *opts, struct ufop_err *err)
 {
 	const struct plane *pl = &im->plane[0];
 	size_t n = (size_t)pl->w * (size_t)pl->h;
@@ -677,8 +723,8 @@ encode_palette(struct bytes *out, const struct image *im, int colours,
 		used[i] = !im->alpha || s[pl->n - 1] >= 128;
 		clear = clear || !used[i];
 	}
-	ret = quantize(&pal, index, rgba, used, pl->w, pl->h, colours - clear,
-	    err);
+	ret = quantize(&pal, index, rgba, used, pl->w, pl->h,
+	    opts->colours - clear, err);
 	for (size_t i = 0; i < n && clear; i++)
 		if (!used[i])
 			index[i] = (unsigned char)pal.n;
@@ -688,7 +734,8 @@ encode_palette(struct bytes *out, const struct image *im, int colours,
 	numbers.n = 1;
 	numbers.stride = (size_t)pl->w;
 	if (ret == 0)
-		ret = write_png(out, &numbers, PNG_PALETTE, &pal, clear, err);
+		ret = write_png(out, &numbers, PNG_PALETTE, &pal, clear,
+		    opts->interlace, err);
 	free(rgba);
 	return (ret);
 }
@@ -702,9 +749,9 @@ encode(struct bytes *out, const struct image *im,
 	};
 
 	if (opts->colours > 0)
-		return (encode_palette(out, im, opts->colours, err));
+		return (encode_palette(out, im, opts, err));
 	return (write_png(out, &im->plane[0], color[im->plane[0].n], NULL,
-	    false, err));
+	    false, opts->interlace, err));
 }
 
 const struct codec codec_png = {
