@@ -39,6 +39,25 @@ note_times(struct ufop_job *job, const struct picture_times *t)
 	ufop_note(job, "shrink", shrink);
 }
 
+/*
+ * The bytes of all pictures that are marks.  -1, which is to be returned, when
+ * some must be fetched first; all are asked for, so that they come together.
+ */
+static int
+fetch_marks(struct ufop_job *job, struct ufop_reply *reply, struct spec *spec)
+{
+	int ret = 0;
+
+	for (int i = 0; i < spec->nmarks; i++) {
+		struct mark *m = &spec->marks[i];
+
+		if (m->kind == MARK_IMAGE && ufop_fetch(job, reply, m->url,
+		    &m->data, &m->data_len) != 0)
+			ret = -1;
+	}
+	return (ret);
+}
+
 /* Every task whose result is a picture: the cmd's first word is its grammar. */
 static int
 run_grammar(struct ufop_job *job, struct ufop_reply *reply)
@@ -60,10 +79,8 @@ run_grammar(struct ufop_job *job, struct ufop_reply *reply)
 		return (ufop_fail(reply, 404, "no such operation on pictures"));
 	if (g->parse(&spec, (struct str){ args, strlen(args) }, &err) == -1)
 		return (ufop_fail_err(reply, &err));
-	for (int i = 0; i < spec.nmarks; i++)
-		if (spec.marks[i].kind == MARK_IMAGE)
-			return (ufop_fail(reply, 503, "the picture of a mark "
-			    "cannot be fetched by this build; send texts"));
+	if (fetch_marks(job, reply, &spec) == -1)
+		return (-1);
 	spec.accept = job->accept;
 	if (pipeline_run(&spec, &limits, job->data, job->len, &out, &times,
 	    &err) == -1)
@@ -173,8 +190,8 @@ static const struct ufop_task tasks[] = {
 	}, {
 		.name = "watermark", .run = run_grammar,
 		.route = "^/watermark(?:/|$)",
-		.summary = "Writes on a picture: "
-		    "/watermark/2/text/<base64>/fontsize/500/fill/<base64>",
+		.summary = "Lays a picture or text on it: /watermark/1/image/"
+		    "<base64 url>/ws/0.2, or 2/text/<base64>, or 3 for both",
 	}, {
 		.name = "imageinfo", .run = run_info,
 		.route = "^/imageInfo$",
