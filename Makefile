@@ -64,7 +64,7 @@ LIBUFOP	:= $(BUILD)/libufop.so
 # UFOP_ABI of ufop.h: objects built against another one are refused.
 ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
 
-.PHONY: all run test unit integration faults fuzz bench bench-screenshot setup install uninstall image deb clean help
+.PHONY: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image deb clean help
 .DELETE_ON_ERROR:
 
 # `make run` and `make test` fetch missing Debian packages first; a plain
@@ -75,7 +75,7 @@ all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
 
 help:
 	@sed -n '2,7p' Makefile
-	@echo "targets: all run test unit integration faults fuzz bench bench-screenshot setup install uninstall image deb clean"
+	@echo "targets: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image deb clean"
 
 setup:
 	@scripts/setup
@@ -107,6 +107,9 @@ fuzz:
 bench: setup
 	@$(MAKE) --no-print-directory all
 	@scripts/bench
+
+bench-images:
+	@scripts/bench-images
 
 bench-screenshot:
 	@scripts/bench-screenshot

@@ -2,11 +2,13 @@
 # What the benchmark compiles for itself.  To be read behind the Makefile, so
 # that it is built by the same flags:
 #	make -f Makefile -f scripts/bench.d/bench.mk bench-programs
+# or bench-images-programs
 
 BENCH	:= $(BUILD)/bench
 
-.PHONY: bench-programs
+.PHONY: bench-programs bench-images-programs
 bench-programs: $(BENCH)/loop $(BENCH)/direct.so
+bench-images-programs: $(BENCH)/loop $(BENCH)/vips
 
 # Not under $(BUILD)/scripts/bench.d: make would take that name for a list of
 # dependencies.
@@ -15,7 +17,7 @@ $(BENCH)/%.o: scripts/bench.d/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BENCH)/loop: $(BENCH)/loop.o $(call obj,worker/run.c $(LIB_SRC) $(ROUTER_SRC))
+$(BENCH)/loop: $(BENCH)/loop.o $(BENCH)/parallel.o $(call obj,worker/run.c $(LIB_SRC) $(ROUTER_SRC))
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router)
 
@@ -23,3 +25,10 @@ $(BENCH)/direct.o: CPPFLAGS += $(KORE_FLAGS)
 $(BENCH)/direct.so: $(BENCH)/direct.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -shared -o $@ $^
+
+# Its headers are other people's code.
+VIPS_CFLAGS = $(patsubst -I%,-isystem %,$(shell pkg-config --cflags vips))
+$(BENCH)/images/vips.o: CPPFLAGS += $(VIPS_CFLAGS) -Iscripts/bench.d
+$(BENCH)/vips: $(BENCH)/images/vips.o $(BENCH)/parallel.o
+	$(call say,LD,$@)
+	$(Q)$(CC) $(LDFLAGS) -o $@ $^ $(shell pkg-config --libs vips)

@@ -4,19 +4,12 @@
  *
  * A handler at its best: processes that do nothing but run CMD on FILE, by the
  * code of the worker's children, with no queue, no HTTP and no sandbox around.
- * Prints one line of JSON: {"jobs":N,"seconds":S}.  A job that is running when
- * the time is up is finished, and its time counts.
+ * Prints what parallel.h says.
  */
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,17 +17,18 @@
 
 #include "arena.h"
 #include "log.h"
+#include "parallel.h"
 #include "reqid.h"
 #include "router.h"
 #include "run.h"
 
-#define PROCESSES_MAX	256
-
-/* What all processes see. */
-struct tally {
-	pthread_barrier_t start;	/* all have run the job once */
-	_Atomic int64_t	 jobs;
-	_Atomic int64_t	 busy_us;	/* of all processes together */
+/* What a process needs; each has its own. */
+struct loop {
+	const struct settings	*settings;
+	const struct services	*services;
+	struct ring_slot	*slot;
+	int			 file;
+	struct run		 run;
 };
 
 static void __attribute__((noreturn))
@@ -96,33 +90,28 @@ check_reply(const struct ring_slot *slot)
 }
 
 static void
-work(const struct settings *settings, const struct services *services,
-    struct ring_slot *slot, int file, int64_t us, struct tally *tally)
+begin(void *arg)
 {
-	struct run	 run;
-	int64_t		 began, now, jobs = 0;
+	struct loop	*l = arg;
 
-	/* Who waits for one that has failed shall not wait for ever. */
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* As the worker's children set them. */
-	(void)mallopt(M_MMAP_THRESHOLD, 256 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
-	run_init(&run, settings, services, NULL);
-	slot->deadline_ms = INT64_MAX;
-	run_job(&run, slot, 0, file);	/* touches what it will need again */
-	check_reply(slot);
-	(void)pthread_barrier_wait(&tally->start);
-	began = clock_mono_us();
-	do {
-		run_job(&run, slot, 0, file);
-		check_reply(slot);
-		jobs++;
-		now = clock_mono_us();
-	} while (now - began < us);
-	tally->jobs += jobs;
-	tally->busy_us += now - began;
-	run_release(&run);
-	exit(0);
+	run_init(&l->run, l->settings, l->services, NULL);
+	l->slot->deadline_ms = INT64_MAX;
+}
+
+static void
+once(void *arg)
+{
+	struct loop	*l = arg;
+	struct ufop_err	 err;
+
+	/* For a result that the slot cannot hold; used up when it was needed. */
+	if (l->run.reply_fd[0] == -1 && (l->run.reply_fd[0] =
+	    memfd_create("reply", MFD_CLOEXEC)) == -1) {
+		err_sys(&err, "cannot make a file in memory");
+		fail(&err);
+	}
+	run_job(&l->run, l->slot, 0, l->file);
+	check_reply(l->slot);
 }
 
 int
@@ -131,16 +120,14 @@ main(int argc, char **argv)
 	struct settings_sources	 from = { 0 };
 	struct settings		 settings;
 	struct services		 services;
-	struct ring_slot	*slot;
-	struct tally		*tally;
-	pthread_barrierattr_t	 attr;
+	struct loop		 loop = { 0 };
 	struct ufop_err		 err;
 	int64_t			 n, seconds;
 	off_t			 len;
-	int			 file, i, status;
+	int			 i;
 
 	if (argc != 6 ||
-	    str_int(str_from(argv[1]), 1, PROCESSES_MAX, &n) == -1 ||
+	    str_int(str_from(argv[1]), 1, PARALLEL_MAX, &n) == -1 ||
 	    str_int(str_from(argv[2]), 1, 3600, &seconds) == -1) {
 		fprintf(stderr,
 		    "usage: loop PROCESSES SECONDS SERVICE.so CMD FILE\n");
@@ -158,32 +145,12 @@ main(int argc, char **argv)
 		fail(&err);
 	log_open("loop", LOG_LEVEL_WARN);
 
-	if ((file = open(argv[5], O_RDONLY | O_CLOEXEC)) == -1 ||
-	    (len = lseek(file, 0, SEEK_END)) == -1)
+	if ((loop.file = open(argv[5], O_RDONLY | O_CLOEXEC)) == -1 ||
+	    (len = lseek(loop.file, 0, SEEK_END)) == -1)
 		fail_sys(argv[5]);
-	tally = mmap(NULL, sizeof(*tally), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (tally == MAP_FAILED)
-		fail_sys("cannot share a page");
-	(void)pthread_barrierattr_init(&attr);
-	(void)pthread_barrierattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-	(void)pthread_barrier_init(&tally->start, &attr, (unsigned)n);
-	slot = xcalloc(1, sizeof(*slot));
-	fill_entry(slot, &services, argv[4], (uint64_t)len);
-
-	for (i = 0; i < n; i++) {
-		switch (fork()) {
-		case -1:
-			fail_sys("cannot fork");
-		case 0:
-			work(&settings, &services, slot, file,
-			    seconds * 1000000, tally);
-		}
-	}
-	for (i = 0; i < n; i++)
-		if (wait(&status) == -1 || status != 0)
-			return (1);
-	printf("{\"jobs\":%lld,\"seconds\":%.6f}\n", (long long)tally->jobs,
-	    (double)tally->busy_us / (double)n / 1e6);
-	return (0);
+	loop.settings = &settings;
+	loop.services = &services;
+	loop.slot = xcalloc(1, sizeof(*loop.slot));
+	fill_entry(loop.slot, &services, argv[4], (uint64_t)len);
+	return (parallel((int)n, seconds, begin, once, &loop));
 }
