@@ -195,14 +195,7 @@ route(struct request *r, struct ufop_err *err)
 		    "send POST with " FORM, STR_ARG(h->method_name)));
 	r->pool = view_find(front.services.tasks[r->task].pool);
 	r->max_body = BATCH_BODY_MAX;
-	if (h->length > r->max_body)
-		return (err_set(err, UFOP_TOO_BIG, "the body of %lld bytes is "
-		    "larger than the %lld that %s takes", (long long)h->length,
-		    (long long)r->max_body, r->conn->label));
-	r->wants_body = true;
-	if (h->length > 0)
-		return (body_expect(&r->body, (uint64_t)h->length, err));
-	return (0);
+	return (request_expect_body(r, true, err));
 }
 
 static int
@@ -211,16 +204,7 @@ state_route(struct http_request *req)
 	struct request	*r = request_of(req);
 	struct ufop_err	 err;
 
-	if (route(r, &err) == -1) {
-		request_fail(r, &err);
-		return (HTTP_STATE_COMPLETE);
-	}
-	req->fsm_state = REQUEST_PLACE;
-	if (r->conn->state != CONN_BODY)
-		return (HTTP_STATE_CONTINUE);
-	request_sleep(r);
-	conn_continue(r->conn);
-	return (HTTP_STATE_RETRY);
+	return (request_head_done(r, route(r, &err), &err));
 }
 
 /* ---- PLACE: what the body says ---------------------------------------- */

@@ -381,6 +381,36 @@ request_routed(struct request *r, const struct router_match *m)
 	r->timeout_ms = m->timeout_ms > 0 ? m->timeout_ms : front.timeout_ms;
 }
 
+int
+request_expect_body(struct request *r, bool wanted, struct ufop_err *err)
+{
+	int64_t	 length = r->conn->draft->head.length;
+
+	if (length > r->max_body)
+		return (err_set(err, UFOP_TOO_BIG, "the body of %lld bytes is "
+		    "larger than the %lld that %s takes", (long long)length,
+		    (long long)r->max_body, r->conn->label));
+	r->wants_body = wanted;
+	if (wanted && length > 0)
+		return (body_expect(&r->body, (uint64_t)length, err));
+	return (0);
+}
+
+int
+request_head_done(struct request *r, int rc, const struct ufop_err *err)
+{
+	if (rc == -1) {
+		request_fail(r, err);
+		return (HTTP_STATE_COMPLETE);
+	}
+	r->req->fsm_state = REQUEST_PLACE;
+	if (r->conn->state != CONN_BODY)
+		return (HTTP_STATE_CONTINUE);
+	request_sleep(r);
+	conn_continue(r->conn);
+	return (HTTP_STATE_RETRY);
+}
+
 /* Everything that can be said from the head alone. */
 static int
 route(struct request *r, struct ufop_err *err)
@@ -426,14 +456,7 @@ route(struct request *r, struct ufop_err *err)
 	    !(d->match.flags & UFOP_TASK_NO_SOURCE))
 		return (err_set(err, UFOP_BAD_INPUT, "there is no source; send "
 		    "it as the body, or name it by url="));
-	if (h->length > r->max_body)
-		return (err_set(err, UFOP_TOO_BIG, "the body of %lld bytes is "
-		    "larger than the %lld that %s takes", (long long)h->length,
-		    (long long)r->max_body, r->conn->label));
-	r->wants_body = has_body && url.len == 0;
-	if (r->wants_body && h->length > 0)
-		return (body_expect(&r->body, (uint64_t)h->length, err));
-	return (0);
+	return (request_expect_body(r, has_body && url.len == 0, err));
 }
 
 static int
@@ -442,16 +465,7 @@ state_route(struct http_request *req)
 	struct request	*r = request_of(req);
 	struct ufop_err	 err;
 
-	if (route(r, &err) == -1) {
-		request_fail(r, &err);
-		return (HTTP_STATE_COMPLETE);
-	}
-	req->fsm_state = REQUEST_PLACE;
-	if (r->conn->state != CONN_BODY)
-		return (HTTP_STATE_CONTINUE);
-	request_sleep(r);
-	conn_continue(r->conn);
-	return (HTTP_STATE_RETRY);
+	return (request_head_done(r, route(r, &err), &err));
 }
 
 /* ---- PLACE ----------------------------------------------------------- */

@@ -135,6 +135,16 @@ int	 request_await_pool(struct request *);
 /* What the match says of the job: task, pool, limits. */
 void	 request_routed(struct request *, const struct router_match *);
 /*
+ * Get ready for the body that the head announces, if wanted: -1 with
+ * UFOP_TOO_BIG when it is longer than r->max_body.
+ */
+int	 request_expect_body(struct request *, bool wanted, struct ufop_err *);
+/*
+ * The end of the state ROUTE, and its return value: answers err when rc is -1,
+ * else goes on to PLACE, now or when the body is there.
+ */
+int	 request_head_done(struct request *, int rc, const struct ufop_err *);
+/*
  * Queue the job of the draft under the request's own tag; id is for the logs.
  * The rest of the draft's job (url, type, accept) is the caller's to fill in.
  * -1 with err: nothing has been sent.

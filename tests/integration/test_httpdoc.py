@@ -32,7 +32,7 @@ def test_examples_run(s):
 def test_examples_of_json_are():
     blocks = [json.loads(text) for language, text, _ in
               test_docs.fences(PAGE) if language == "json"]
-    check_eq(len(blocks), 3, "blocks of JSON")
+    check_eq(len(blocks), 4, "blocks of JSON")
     check_eq([it["url"] for it in blocks[0]["lists"]],
              [it["url"] for it in blocks[1]["lists"]], "urls")
     one = blocks[1]["lists"][0]
