@@ -4,8 +4,14 @@
 #	docker build -t ufop .
 #	docker run --rm -p 9100:9100 --shm-size=1g ufop
 #
-# A project's own Dockerfile (`ufop dockerfile`) stands on it, under the name
-# that `make image` gives it.
+# That is the slim one.  The full one has Chromium and serves screenshots:
+#
+#	docker build -t ufop:full --target full .
+#	docker run --rm -p 9100:9100 --shm-size=1g \
+#		--security-opt seccomp=supervisor/seccomp.json ufop:full
+#
+# A project's own Dockerfile (`ufop dockerfile`) stands on either, under the
+# names that `make image` and `make image-full` give them.
 
 FROM debian:bookworm-slim AS build
 WORKDIR /src
@@ -18,7 +24,7 @@ RUN make -j"$(nproc)" BUILD=/build WERROR= all \
  && rm -rf share/man lib/libufop.* \
  && strip --strip-unneeded bin/ufop lib/ufop/*.so lib/ufop/services/*.so
 
-FROM debian:bookworm-slim
+FROM debian:bookworm-slim AS slim
 # Debian's kore package would bring compilers' headers along; its program needs
 # no more than libpq5 and libssl3.  The service images says itself what it runs
 # with.
@@ -58,3 +64,15 @@ EXPOSE 9100
 HEALTHCHECK --interval=10s --timeout=4s --start-period=5s CMD ["ufop", "health"]
 STOPSIGNAL SIGTERM
 CMD ["/opt/ufop/supervisor/start"]
+
+FROM slim AS full
+COPY scripts/packages.screenshot /tmp/
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends \
+	$(sed -n 's/^\([a-z0-9][a-z0-9.+-]*\).*/\1/p' /tmp/packages.screenshot) \
+ && rm -rf /tmp/packages.screenshot /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt
+# A file, not variables, which would win over what a project's own file says.
+COPY supervisor/full.ini /app/ufop.ini
+
+# The last one is what is built when none is named.
+FROM slim

@@ -64,7 +64,7 @@ LIBUFOP	:= $(BUILD)/libufop.so
 # UFOP_ABI of ufop.h: objects built against another one are refused.
 ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
 
-.PHONY: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image deb clean help
+.PHONY: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image image-full deb clean help
 .DELETE_ON_ERROR:
 
 # `make run` and `make test` fetch missing Debian packages first; a plain
@@ -75,7 +75,7 @@ all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
 
 help:
 	@sed -n '2,7p' Makefile
-	@echo "targets: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image deb clean"
+	@echo "targets: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image image-full deb clean"
 
 setup:
 	@scripts/setup
@@ -247,9 +247,13 @@ uninstall:
 	    $(DESTDIR)$(MANDIR)/man1/ufop.1 $(DESTDIR)$(MANDIR)/man5/ufop.ini.5 \
 	    $(DESTDIR)$(MANDIR)/man7/ufop-handler.7
 
-# The image that projects stand on, under the name their Dockerfile has.
+# The images that projects stand on, under the names their Dockerfile has; full
+# is the one with Chromium.
+DOCKER	?= docker
 image:
-	docker build -t ufop:$(VERSION) .
+	$(DOCKER) build -t ufop:$(VERSION) .
+image-full:
+	$(DOCKER) build -t ufop:$(VERSION)-full --target full .
 
 # Debian packages into DEB_DIR, from a copy: what is built here stays.
 DEB_DIR	?= $(BUILD)/deb

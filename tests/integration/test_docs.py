@@ -231,9 +231,26 @@ def test_manuals_in_the_tree_are_sound():
         check_eq(r.stdout + r.stderr, "", os.path.basename(page))
 
 
-def test_readmes_begin_with_the_same_two_commands():
-    for name in ("README.md", "README.zh.md"):
-        text = read(name)
-        first = text.index("    make run")
-        check("    make test" in text[first:first + 400], "%s", name)
-    check(shutil.which("make"), "there is no make")
+def commands_of(text):
+    """What a README has one type or read, without remarks and its picture."""
+    sections = text.split("\n## ")
+    lines = re.findall(r"^    (.*)$", "".join(sections[:1] + sections[2:]), re.M)
+    return [re.sub(r"(?<=\S)  +\S.*", "", line) for line in lines]
+
+
+def test_readmes_say_the_same_and_begin_alike():
+    """Two commands, what happens, then the way to a handler."""
+    english, chinese = read("README.md"), read("README.zh.md")
+    for text in (english, chinese):
+        at = [text.index(words) for words in (
+            "    make run", "    make test", "POST /handler?cmd=",
+            "ufop createproject ~")]
+        check_eq(at, sorted(at), "order")
+        check_eq(text[:at[2]].count("\n## "), 1, "sections before the picture")
+    check_eq(chinese.count("\n## "), english.count("\n## "), "sections")
+    check_eq(commands_of(chinese), commands_of(english), "commands")
+    check(len(commands_of(english)) > 15, "%s", commands_of(english))
+    for pattern in (r"\]\((docs/[^)]+)\)", r"^\| (`[^|]*) \|"):
+        check_eq([w.replace("、", ", ") for w in
+                  re.findall(pattern, chinese, re.M)],
+                 re.findall(pattern, english, re.M), "what is named")

@@ -1,182 +1,182 @@
 # SPDX-License-Identifier: MIT
 """
-The image and a project on top of it, really built and run, where docker or
-podman works.  Without a registry the base is made by debootstrap.
+The images and a project on top of one, really built and run, where docker or
+podman works.
 """
 
+import json
 import os
 import re
-import shutil
-import subprocess
 import tempfile
-import time
+import threading
 
-import httpc
-from harness import ROOT, check, check_answer, check_eq, data, deadline, \
-    free_port, remove_tree, skip, wait_until
+import pictures
+from engine import NAME, STOP_S, Container, Engine
+from harness import ROOT, check, check_answer, check_eq, check_error, data, \
+    deadline, wait_until
 from test_project import Project
 
-BASE = "debian:bookworm-slim"
-SIZE_MB = 175           # of all files; a base by debootstrap is a little larger
-STOP_S = 10             # what an engine gives before it kills
+SLIM_BYTES = 170 * 1000 * 1000      # of all files, as engines count
+PROFILE = os.path.join(ROOT, "supervisor", "seccomp.json")
+# What Docker's own profile withholds from Chromium.
+NO_NAMESPACES = {
+    "defaultAction": "SCMP_ACT_ALLOW",
+    "syscalls": [
+        {"names": ["unshare", "setns", "mount", "umount2", "pivot_root"],
+         "action": "SCMP_ACT_ERRNO", "errnoRet": 1},
+        {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+        {"names": ["clone"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
+         "args": [{"index": 0, "value": 0x10000000, "valueTwo": 0x10000000,
+                   "op": "SCMP_CMP_MASKED_EQ"}]},
+    ],
+}
+SLOW_C = """
+#include <unistd.h>
 
+#include <ufop.h>
 
-def run(*argv, timeout=600, **kwargs):
-    return subprocess.run(argv, capture_output=True, text=True,
-                          timeout=timeout, **kwargs)
+static int
+slow(struct ufop_job *job, struct ufop_reply *reply)
+{
+	ufop_log(job, "has begun");
+	sleep(2);
+	return (ufop_reply_textf(reply, "slow"));
+}
 
+static const struct ufop_task tasks[] = {
+	{ .name = "slow", .route = "^/slow$", .run = slow,
+	  .flags = UFOP_TASK_NO_SOURCE, .summary = "Takes its time." },
+	{ 0 }
+};
 
-class Engine:
-    """docker or podman, with what it needs to be told here."""
-
-    def __init__(self):
-        self.argv = self.find()
-        # A container in a container cannot raise its limits.
-        self.limits = ["--ulimit", "nofile=4096:4096"]
-        if self.argv[0] == "podman":
-            self.limits += ["--ulimit", "nproc=4096:4096"]
-
-    @staticmethod
-    def find():
-        why = []
-        for name in ("docker", "podman"):
-            if shutil.which(name) is None:
-                why.append("there is no " + name)
-                continue
-            r = run(name, "info")
-            if r.returncode:
-                why.append((r.stderr.strip().splitlines() or [name])[-1])
-                continue
-            # crun wants one hierarchy of cgroups; runc does not mind two.
-            if name == "podman" and shutil.which("runc"):
-                return [name, "--runtime", "runc"]
-            return [name]
-        skip("; ".join(why))
-
-    def __call__(self, *args, **kwargs):
-        return run(*self.argv, *args, **kwargs)
-
-    def ok(self, *args, **kwargs):
-        r = self(*args, **kwargs)
-        check(r.returncode == 0, "%s: %s%s", " ".join(args),
-              r.stdout[-1500:], r.stderr[-1500:])
-        return r.stdout
-
-    def has(self, image):
-        return self("image", "inspect", image).returncode == 0
-
-    def need_base(self):
-        if self.has(BASE):
-            return
-        if self("pull", "-q", BASE, timeout=120).returncode == 0:
-            return
-        if shutil.which("debootstrap") is None or os.geteuid() != 0:
-            skip("no registry is reached for %s, and no debootstrap can make "
-                 "it" % BASE)
-        top = tempfile.mkdtemp(prefix="base-")
-        try:
-            r = run("debootstrap", "--variant=minbase", "bookworm",
-                    top + "/root", "http://deb.debian.org/debian")
-            if r.returncode:
-                skip("debootstrap: " + r.stdout.strip().splitlines()[-1])
-            for name in ("var/cache/apt/archives", "var/lib/apt/lists",
-                         "usr/share/doc", "usr/share/man",
-                         "usr/share/locale"):
-                remove_tree(os.path.join(top, "root", name))
-            # As in Debian's own slim images.
-            os.makedirs(top + "/root/var/lib/apt/lists/partial")
-            os.makedirs(top + "/root/var/cache/apt/archives/partial")
-            with open(top + "/root/etc/dpkg/dpkg.cfg.d/slim", "w") as f:
-                f.write("path-exclude /usr/share/doc/*\n"
-                        "path-exclude /usr/share/man/*\n"
-                        "path-exclude /usr/share/locale/*\n")
-            r = run("tar", "-C", top + "/root", "-cf", top + "/root.tar", ".")
-            check_eq(r.returncode, 0, "tar: " + r.stderr)
-            self.ok("import", top + "/root.tar",
-                    "docker.io/library/" + BASE)
-        finally:
-            remove_tree(top)
-
-    def build(self, tag, directory, *args):
-        self.ok("build", "--network", "host", *self.limits[:2], "-t", tag,
-                *args, directory)
-
-
-class Container:
-    def __init__(self, engine, image, *args):
-        self.engine = engine
-        self.port = free_port()
-        self.name = "ufop-test-%d-%d" % (os.getpid(), self.port)
-        engine.ok("run", "-d", "--name", self.name, *engine.limits,
-                  "--shm-size=256m", "-p", "127.0.0.1:%d:9100" % self.port,
-                  *args, image)
-
-    def __enter__(self):
-        wait_until(lambda: self.get("/health") == 200, 30, "it is healthy")
-        return self
-
-    def __exit__(self, *_):
-        self.engine("rm", "-f", self.name)
-
-    def get(self, target):
-        try:
-            with httpc.Conn(self.port, timeout_s=5) as c:
-                return c.request("GET", target).status
-        except (OSError, httpc.HttpError):
-            return None
-
-    def post(self, cmd, body=b""):
-        with httpc.Conn(self.port, timeout_s=20) as c:
-            return c.request("POST", "/handler?cmd=q/" + cmd, body)
-
-    def sh(self, command):
-        return self.engine.ok("exec", self.name, "sh", "-c", command)
-
-    def stop(self):
-        began = time.monotonic()
-        self.engine.ok("stop", "-t", str(STOP_S), self.name)
-        return time.monotonic() - began
+UFOP_SERVICE(slow, tasks);
+"""
 
 
 @deadline(1500)
-def test_image_and_a_project_on_it_are_built_and_serve():
+def test_slim_image_is_small_and_serves():
     engine = Engine()
-    engine.need_base()
-    tag = "ufop-test-%d" % os.getpid()
-    with Project() as p:
-        try:
-            engine.build(tag + ":base", ROOT)
-            with Container(engine, tag + ":base", "-e", "FLAVOR=C2M4") as c:
-                serves(c)
-            # What createproject wrote, on the image just made.
-            engine.build(tag + ":project", p.dir, "--build-arg",
-                         "UFOP_IMAGE=%s:base" % tag)
-            with Container(engine, tag + ":project") as c:
-                check_eq(check_answer(c.post("twice/21")).json()["twice"], 42)
-                check(c.stop() < STOP_S, "the project's stop took too long")
-        finally:
-            engine("rmi", "-f", tag + ":project", tag + ":base")
+    image = engine.need_image("slim")
+    size = int(engine.ok("image", "inspect", "--format", "{{.Size}}", image))
+    check(size <= SLIM_BYTES, "the image has %d bytes, over %d", size,
+          SLIM_BYTES)
+    with Container(engine, image, "-e", "FLAVOR=C2M4") as c:
+        r = check_answer(c.post("thumbnail/w/100|imageInfo",
+                                data("painting-640x427.jpg")))
+        check_eq(r.json()["width"], 100)
+        check_eq(children(c), 2, "children by FLAVOR=C2M4")
+        none_as_root(c)
+        for room in ("server", "worker", "supervisor"):
+            check(c.sh("ls /var/log/" + room).strip(), "no log in %s", room)
+        for name, want in (("save", ""), ("appendonly", "no")):
+            got = c.sh("redis-cli -s /run/ufop/redis.sock config get " + name)
+            check_eq(got.split("\n")[1], want, "Redis keeps by " + name)
+        check_eq(c.sh("find / -xdev -name '*.pyc' | head -1"), "", "compiled")
+        is_healthy(engine, c)
+        took = c.stop()
+        check(took < STOP_S, "it took %.1f s to stop", took)
 
 
-def serves(c):
-    r = check_answer(c.post("thumbnail/w/100|imageInfo",
-                            data("painting-640x427.jpg")))
-    check_eq(r.json()["width"], 100)
-    status = c.sh("ufop status")
-    check(re.search(r"^cpu +\d+ +1 +2 ", status, re.M),
-          "FLAVOR=C2M4 makes two children: %s", status)
+def children(c):
+    row = re.search(r"^cpu +\d+ +1 +(\d+) ", c.sh("ufop status"), re.M)
+    return int(row.group(1)) if row else None
+
+
+def none_as_root(c):
     users = c.sh("for p in /proc/[0-9]*; do tr '\\0' ' ' < $p/cmdline; "
                  "sed -n 's/^Uid:[^0-9]*\\([0-9]*\\).*/ uid=\\1/p' $p/status; "
                  "done 2>/dev/null")
     workers = re.findall(r"ufop runworker *uid=(\d+)", users)
-    check(workers.count("0") >= 1 and len(set(workers)) > 1,
-          "children run as root: %s", users)
-    size = int(c.sh("du -sxm --exclude=/proc --exclude=/sys / | cut -f1"))
-    check(size <= SIZE_MB, "the image has %d MB, over %d", size, SIZE_MB)
-    for room in ("server", "worker", "supervisor"):
-        check(c.sh("ls /var/log/" + room).strip(), "no log in %s", room)
-    check_eq(c.engine("exec", c.name, "ufop", "health").returncode, 0,
-             "ufop health")
-    check_eq(c.sh("find / -xdev -name '*.pyc' | head -1"), "", "compiled")
+    # The parent alone is root.
+    check_eq(workers.count("0"), 1, "workers of root in " + users)
+    check(len(workers) > 1, "no children: %s", users)
+
+
+def is_healthy(engine, c):
+    """By the HEALTHCHECK of the image, as the engine runs it."""
+    if engine.argv[0] == "podman":
+        # It has a timer of systemd do it; there need not be one here.
+        r = engine("healthcheck", "run", c.name)
+        check_eq(r.returncode, 0, "healthcheck: " + r.stdout + r.stderr)
+    else:
+        wait_until(lambda: c.inspect(".State.Health.Status") == "healthy", 30,
+                   "the engine finds it healthy")
+
+
+@deadline(1500)
+def test_project_on_the_image_loses_nothing_when_it_is_stopped():
+    engine = Engine()
+    image = engine.need_image("slim")
+    tag = NAME + ":project"
+    argument = ["--build-arg", "UFOP_IMAGE=" + image]
+    with Project() as p:
+        p.write("slow.c", SLOW_C)
+        p.write("ufop.ini", p.read("ufop.ini").replace(
+            "./app.so", "./app.so ./slow.so"))
+        # It runs before all else; the worker's log is full when it starts.
+        p.write("script.sh", p.read("script.sh") +
+                "head -c 10485700 /dev/zero > /var/log/worker/worker.log\n")
+        # Under a name too, or each run would leave that stage behind.
+        engine.build(tag + "-build", p.dir, "--target", "build", *argument)
+        engine.build(tag, p.dir, *argument)
+        with Container(engine, tag, "-e", "CPU_COUNT=1") as c:
+            check_eq(check_answer(c.post("twice/21")).json()["twice"], 42)
+            check_eq(children(c), 1, "children by CPU_COUNT=1")
+            check("worker.log.1" in c.sh("ls /var/log/worker"),
+                  "the log was not rotated")
+            is_stopped_with_jobs_in_hand(c)
+
+
+def is_stopped_with_jobs_in_hand(c):
+    """One runs, one waits in the queue."""
+    answers = []
+    callers = [threading.Thread(target=lambda: answers.append(
+        c.post("slow"))) for _ in range(2)]
+    for caller in callers:
+        caller.start()
+    wait_until(lambda: "has begun" in c.sh("cat /var/log/worker/worker.log"),
+               10, "a job runs")
     took = c.stop()
+    for caller in callers:
+        caller.join(10)
+    check_eq([check_answer(r).text for r in answers], ["slow", "slow"],
+             "answers")
     check(took < STOP_S, "it took %.1f s to stop", took)
+
+
+@deadline(1500)
+def test_full_image_takes_screenshots():
+    engine = Engine()
+    image = engine.need_image("full")
+    unmask = "unmask=ALL" if engine.argv[0] == "podman" else \
+        "systempaths=unconfined"
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
+        json.dump(NO_NAMESPACES, f)
+        f.flush()
+        with Container(engine, image, "--security-opt",
+                       "seccomp=" + f.name) as c:
+            check_error(shoot(c), 503, "user namespaces")
+    for options, words in (
+            ((), "egress is weaker"),
+            (("--security-opt", unmask), "shut in namespaces, its own "
+             "sandbox is on")):
+        with Container(engine, image, "--security-opt", "seccomp=" + PROFILE,
+                       *options) as c:
+            pictures_of_glyphs(c)
+            log = c.sh("cat /var/log/worker/worker.log")
+            check(words in log, "not %r: %s", words, log)
+            took = c.stop()
+            check(took < STOP_S, "it took %.1f s to stop", took)
+
+
+def shoot(c, text="x"):
+    page = "<meta charset=utf-8><body style='font:90px serif'>" + text
+    return c.post("screenshot/viewport/240x160", page.encode(),
+                  [("Content-Type", "text/html")])
+
+
+def pictures_of_glyphs(c):
+    """Without a font for them two characters are the same box."""
+    one, other = (check_answer(shoot(c, text)).body for text in "中文")
+    check_eq(pictures.size_of(one), ("png", 240, 160), "size")
+    check(one != other, "there is no font for Chinese")
