@@ -103,6 +103,12 @@ struct codec {
 	 * when info.has_profile.
 	 */
 	unsigned char	*(*profile)(const unsigned char *, size_t, size_t *len);
+	/*
+	 * The EXIF tags as of exif_pack(), NULL when there are none.  The member
+	 * is NULL where they do not exist, and for JPEG, in which libexif finds
+	 * them itself.
+	 */
+	unsigned char	*(*exif)(const unsigned char *, size_t, size_t *len);
 	/* NULL when this format is only read. */
 	int		(*encode)(struct bytes *, const struct image *,
 			    const struct encode_opts *, struct ufop_err *);

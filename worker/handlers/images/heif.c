@@ -6,6 +6,7 @@
 #include <libheif/heif.h>
 
 #include "codec.h"
+#include "exif.h"
 
 #define AVIF_PIXELS_MAX	7680000	/* of a result: beyond, it takes seconds */
 #define AVIF_SPEED	8	/* 0 to 9; at 6 it takes three times as long */
@@ -32,6 +33,9 @@
 	X(heif_image_get_width)						\
 	X(heif_image_handle_get_color_profile_type)			\
 	X(heif_image_handle_get_height)					\
+	X(heif_image_handle_get_list_of_metadata_block_IDs)		\
+	X(heif_image_handle_get_metadata)				\
+	X(heif_image_handle_get_metadata_size)				\
 	X(heif_image_handle_get_raw_color_profile)			\
 	X(heif_image_handle_get_raw_color_profile_size)			\
 	X(heif_image_handle_get_width)					\
@@ -183,6 +187,35 @@ profile(const unsigned char *p, size_t len, size_t *out_len)
 	return (icc);
 }
 
+/* An item whose first four bytes say how many stand before the TIFF header. */
+static unsigned char *
+exif(const unsigned char *p, size_t len, size_t *out_len)
+{
+	unsigned char *item = NULL, *packed = NULL;
+	heif_item_id id;
+	struct opened o;
+	size_t n = 0;
+
+	if (open_file(&o, p, len).code == heif_error_Ok &&
+	    api.heif_image_handle_get_list_of_metadata_block_IDs(o.handle,
+	    "Exif", &id, 1) == 1) {
+		n = api.heif_image_handle_get_metadata_size(o.handle, id);
+		item = malloc(n + 1);
+	}
+	if (item != NULL && n > 4 && api.heif_image_handle_get_metadata(o.handle,
+	    id, item).code == heif_error_Ok) {
+		size_t skip = (size_t)item[0] << 24 | (size_t)item[1] << 16 |
+		    (size_t)item[2] << 8 | item[3];
+
+		if (skip < n - 4)
+			packed = exif_pack(item + 4 + skip, n - 4 - skip,
+			    out_len);
+	}
+	free(item);
+	close_file(&o);
+	return (packed);
+}
+
 static int
 decode(struct image *im, const struct image_info *info, const unsigned char *p,
     size_t len, const struct decode_hints *hints, struct decode_notes *notes,
@@ -308,12 +341,12 @@ const struct codec codec_avif = {
 	.name = "avif", .type = "image/avif", .available = available,
 	.takes_alpha = true, .max_side = 16384,
 	.match = match_avif, .probe = probe, .decode = decode,
-	.profile = profile, .encode = encode
+	.profile = profile, .exif = exif, .encode = encode
 };
 
 const struct codec codec_heif = {
 	.name = "heic", .alias = "heif", .type = "image/heic",
 	.instead = &codec_jpeg,
 	.match = match_heif, .probe = probe, .decode = decode,
-	.profile = profile
+	.profile = profile, .exif = exif
 };

@@ -61,18 +61,26 @@ add_entry(ExifEntry *e, void *object)
 }
 
 json_t *
-info_exif(const unsigned char *p, size_t len, struct ufop_err *err)
+info_exif(const struct codec *codec, const unsigned char *p, size_t len,
+    struct ufop_err *err)
 {
 	ExifData *exif = exif_data_new();
 	json_t *object = json_object();
+	unsigned char *block = NULL;
 
+	if (codec->exif != NULL) {
+		block = codec->exif(p, len, &len);
+		p = block;
+	} else if (codec != &codec_jpeg)
+		p = NULL;
 	/* Tags that the standard demands are not made up. */
 	exif_data_unset_option(exif, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
-	if (len <= UINT32_MAX)
+	if (p != NULL && len <= UINT32_MAX)
 		exif_data_load_data(exif, p, (unsigned)len);
 	for (int i = 0; i < EXIF_IFD_COUNT; i++)
 		exif_content_foreach_entry(exif->ifd[i], add_entry, object);
 	exif_data_unref(exif);
+	free(block);
 	if (json_object_size(object) > 0)
 		return (object);
 	json_decref(object);

@@ -37,7 +37,6 @@ struct png {
 	bool			 trns;		/* tRNS is there */
 	unsigned		 key[3];	/* its colour, not of palettes */
 	int			 frames;	/* acTL */
-	int			 orient;	/* eXIf */
 	const unsigned char	*iccp;		/* a name, NUL, 0, and a stream */
 	size_t			 iccp_len;
 	/* IDAT: inside the file when it is one chunk, else joined. */
@@ -127,7 +126,7 @@ read_chunks(struct png *png, const unsigned char *p, size_t len, bool head_only,
 	size_t at = SIGNATURE_LEN, idats = 0, total = 0, first = 0;
 
 	memset(png, 0, sizeof(*png));
-	png->frames = png->orient = 1;
+	png->frames = 1;
 	for (int i = 0; i < 256; i++)
 		png->palette[i][3] = 255;
 	for (bool header = true;; header = false) {
@@ -165,8 +164,6 @@ read_chunks(struct png *png, const unsigned char *p, size_t len, bool head_only,
 			uint32_t f = be32(data);
 
 			png->frames = f >= 1 && f <= 65535 ? (int)f : 1;
-		} else if (memcmp(type, "eXIf", 4) == 0) {
-			png->orient = exif_orientation(data, n);
 		} else if (memcmp(type, "iCCP", 4) == 0) {
 			png->iccp = data;
 			png->iccp_len = n;
@@ -197,6 +194,29 @@ read_chunks(struct png *png, const unsigned char *p, size_t len, bool head_only,
 	return (0);
 }
 
+/* The EXIF block, which may stand before or behind the pixels; or NULL. */
+static const unsigned char *
+find_exif(const unsigned char *p, size_t len, size_t *n)
+{
+	for (size_t at = SIGNATURE_LEN; len - at >= 12; at += *n + 12) {
+		*n = be32(p + at);
+		if (*n > len - at - 12)
+			break;
+		if (memcmp(p + at + 4, "eXIf", 4) == 0)
+			return (p + at + 8);
+	}
+	return (NULL);
+}
+
+static unsigned char *
+exif(const unsigned char *p, size_t len, size_t *out_len)
+{
+	size_t n;
+	const unsigned char *block = find_exif(p, len, &n);
+
+	return (block != NULL ? exif_pack(block, n, out_len) : NULL);
+}
+
 static int
 probe(struct image_info *info, const unsigned char *p, size_t len,
     struct ufop_err *err)
@@ -205,13 +225,16 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 		[PNG_GREY] = "gray", [PNG_RGB] = "rgba",
 		[PNG_GREY_ALPHA] = "nrgba", [PNG_RGB_ALPHA] = "nrgba"
 	};
+	const unsigned char *block;
 	struct png png;
+	size_t n;
 
 	if (read_chunks(&png, p, len, true, false, err) == -1)
 		return (-1);
+	if ((block = find_exif(p, len, &n)) != NULL)
+		info->orient = exif_orientation(block, n);
 	info->w = (int)png.w;
 	info->h = (int)png.h;
-	info->orient = png.orient;
 	info->has_profile = png.iccp != NULL;
 	if (png.color == PNG_PALETTE)
 		snprintf(info->color, sizeof(info->color), "palette%d",
@@ -758,5 +781,5 @@ const struct codec codec_png = {
 	.name = "png", .type = "image/png",
 	.takes_alpha = true, .takes_grey = true, .max_side = 30000,
 	.match = match, .probe = probe, .decode = decode, .profile = profile,
-	.encode = encode
+	.exif = exif, .encode = encode
 };

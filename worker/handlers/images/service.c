@@ -122,7 +122,7 @@ ask_head(struct picture *p, struct ufop_err *err)
 static json_t *
 ask_exif(struct picture *p, struct ufop_err *err)
 {
-	return (info_exif(p->data, p->len, err));
+	return (info_exif(p->info.codec, p->data, p->len, err));
 }
 
 static int

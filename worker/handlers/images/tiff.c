@@ -4,6 +4,7 @@
  * conversion to RGBA; 8-bit samples packed by Deflate out.
  */
 #include "codec.h"
+#include "exif.h"
 
 #include <tiffio.h>
 
@@ -308,5 +309,6 @@ const struct codec codec_tiff = {
 	.name = "tiff", .alias = "tif", .type = "image/tiff",
 	.takes_alpha = true, .takes_grey = true, .max_side = 65535,
 	.match = match, .probe = probe, .decode = decode, .profile = profile,
+	.exif = exif_pack,	/* the file is such a block itself */
 	.encode = encode
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* WebP, still and moving, by libwebp. */
 #include "codec.h"
+#include "exif.h"
 
 #include <webp/decode.h>
 #include <webp/demux.h>
@@ -31,6 +32,54 @@ bad(struct ufop_err *err, VP8StatusCode code)
 	    "short; send a whole file"));
 }
 
+/* VP8X: flags of what the file holds. */
+static bool
+holds(const unsigned char *p, size_t len, int flag)
+{
+	return (len > 20 && memcmp(p + 12, "VP8X", 4) == 0 && p[20] & flag);
+}
+
+/* A copy of a chunk, or NULL. */
+static unsigned char *
+copy_chunk(const unsigned char *p, size_t len, const char *fourcc,
+    size_t *out_len)
+{
+	WebPData data = { p, len };
+	WebPDemuxer *demux = WebPDemux(&data);
+	WebPChunkIterator it;
+	unsigned char *copy = NULL;
+
+	if (demux == NULL)
+		return (NULL);
+	if (WebPDemuxGetChunk(demux, fourcc, 1, &it)) {
+		if ((copy = malloc(it.chunk.size + 1)) != NULL) {
+			memcpy(copy, it.chunk.bytes, it.chunk.size);
+			*out_len = it.chunk.size;
+		}
+		WebPDemuxReleaseChunkIterator(&it);
+	}
+	WebPDemuxDelete(demux);
+	return (copy);
+}
+
+static unsigned char *
+profile(const unsigned char *p, size_t len, size_t *out_len)
+{
+	return (copy_chunk(p, len, "ICCP", out_len));
+}
+
+static unsigned char *
+exif(const unsigned char *p, size_t len, size_t *out_len)
+{
+	size_t n;
+	unsigned char *block = copy_chunk(p, len, "EXIF", &n), *packed = NULL;
+
+	if (block != NULL)
+		packed = exif_pack(block, n, out_len);
+	free(block);
+	return (packed);
+}
+
 static int
 probe(struct image_info *info, const unsigned char *p, size_t len,
     struct ufop_err *err)
@@ -39,15 +88,20 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	VP8StatusCode code = WebPGetFeatures(p, len, &f);
 	WebPData data = { p, len };
 	WebPDemuxer *demux;
+	unsigned char *block;
+	size_t n;
 
 	if (code != VP8_STATUS_OK)
 		return (bad(err, code));
 	info->w = f.width;
 	info->h = f.height;
 	info->animated = f.has_animation;
-	/* VP8X: flags of what the file holds. */
-	info->has_profile = len > 20 && memcmp(p + 12, "VP8X", 4) == 0 &&
-	    p[20] & ICCP_FLAG;
+	info->has_profile = holds(p, len, ICCP_FLAG);
+	if (holds(p, len, EXIF_FLAG) &&
+	    (block = copy_chunk(p, len, "EXIF", &n)) != NULL) {
+		info->orient = exif_orientation(block, n);
+		free(block);
+	}
 	snprintf(info->color, sizeof(info->color), "%s",
 	    f.has_alpha ? "nycbcra" : f.format == 2 ? "nrgba" : "ycbcr");
 	if (!f.has_animation)
@@ -58,27 +112,6 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	info->plays = (int)WebPDemuxGetI(demux, WEBP_FF_LOOP_COUNT);
 	WebPDemuxDelete(demux);
 	return (0);
-}
-
-static unsigned char *
-profile(const unsigned char *p, size_t len, size_t *out_len)
-{
-	WebPData data = { p, len };
-	WebPDemuxer *demux = WebPDemux(&data);
-	WebPChunkIterator it;
-	unsigned char *icc = NULL;
-
-	if (demux == NULL)
-		return (NULL);
-	if (WebPDemuxGetChunk(demux, "ICCP", 1, &it)) {
-		if ((icc = malloc(it.chunk.size)) != NULL) {
-			memcpy(icc, it.chunk.bytes, it.chunk.size);
-			*out_len = it.chunk.size;
-		}
-		WebPDemuxReleaseChunkIterator(&it);
-	}
-	WebPDemuxDelete(demux);
-	return (icc);
 }
 
 static int
@@ -362,6 +395,6 @@ const struct codec codec_webp = {
 	.takes_alpha = true, .takes_ycc = true, .only_planes = true,
 	.half_below = 101,
 	.match = match, .probe = probe, .decode = decode, .profile = profile,
-	.encode = encode,
+	.exif = exif, .encode = encode,
 	.read_frames = read_frames, .write_frames = write_frames
 };
