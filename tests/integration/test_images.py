@@ -2,6 +2,7 @@
 """The picture handlers over HTTP, with good pictures and with broken ones."""
 
 import os
+import subprocess
 import time
 
 import harness
@@ -192,6 +193,24 @@ def test_bomb_is_refused_from_its_header(s):
         took = time.monotonic() - began
         check(took < 1, "%s took %.1f s", cmd, took)
     s.check_works()
+
+
+def test_config_show_lists_the_formats(s):
+    p = subprocess.run([os.path.join(harness.ROOT, "build/ufop"), "config",
+                        "show"], capture_output=True, text=True, timeout=20)
+    line = [x for x in p.stdout.splitlines() if x.startswith("; images: ")]
+    check(len(line) == 1, "no line on images: %r", p.stdout)
+    reads, writes = line[0][len("; images: "):].split("; ")
+    written = writes.removeprefix("writes ").split(", ")
+    check(reads.startswith("reads jpeg, png, ") and "psd" in reads and
+          "psd" not in written, "%r", line)
+    # What is said to be written is written, and what it is not, is a 415.
+    for name in ("jpeg", "png", "webp", "gif", "tiff", "avif", "bmp", "tga"):
+        r = s.post("q/thumbnail/w/8/format/" + name, pictures.png(16, 16))
+        if name in written:
+            check_answer(r, 200, None)
+        else:
+            check_error(r, 415, name)
 
 
 def test_photographs_of_the_repository_are_licensed(s):

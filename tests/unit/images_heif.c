@@ -16,7 +16,7 @@ test_images_avif_comes_back(void)
 	double db;
 
 	heif_setup();
-	if (codec_by_name("avif", 4) == NULL)
+	if (codec_check_writing(&codec_avif, &err) == -1)
 		unit_skip("libheif is not installed");
 	CHECK_MSG(kit_run("thumbnail/w/200/q/90/format/avif", photo, len, &got,
 	    &avif, &err) == 0, "%s", err.msg);
@@ -35,15 +35,37 @@ test_images_avif_comes_back(void)
 	free(photo);
 }
 
+/* Without heif_setup() the library is not there. */
 void
 test_images_avif_without_libheif_is_said(void)
 {
-	static const char avif[] = "\0\0\0\x1c" "ftypavif\0\0\0\0avifmif1";
+	static const struct { const char *file, *name; } rows[] = {
+		{ "\0\0\0\x1c" "ftypavif\0\0\0\0avifmif1", "avif" },
+		{ "\0\0\0\x1c" "ftypmif1\0\0\0\0mif1avif", "avif" },
+		{ "\0\0\0\x1c" "ftypmif1\0\0\0\0mif1heic", "heic" },
+		{ "\0\0\0\x1c" "ftypheix\0\0\0\0mif1heic", "heic" },
+	};
 	struct ufop_err err;
+	char list[128];
 
-	CHECK_INT(kit_run("thumbnail/w/9", avif, sizeof(avif), NULL, NULL, &err),
-	    UFOP_BAD_MEDIA);
-	CHECK(strstr(err.msg, "AVIF") != NULL);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CHECK_INT(kit_run("thumbnail/w/9", rows[i].file, 28, NULL, NULL,
+		    &err), UFOP_BAD_MEDIA);
+		CHECK_MSG(strstr(err.msg, rows[i].name) != NULL &&
+		    strstr(err.msg, "libheif") != NULL &&
+		    strstr(err.msg, "one of jpeg, png, webp") != NULL, "%s",
+		    err.msg);
+	}
 	CHECK_INT(kit_run("thumbnail/w/9/format/avif", "P5 1 1 255\nx", 12, NULL,
-	    NULL, &err), UFOP_BAD_INPUT);
+	    NULL, &err), UFOP_BAD_MEDIA);
+	CHECK_MSG(strstr(err.msg, "libheif") != NULL, "%s", err.msg);
+	codec_list(list, sizeof(list), false);
+	CHECK_STR(list, "jpeg, png, webp, gif, tiff, bmp, psd, pnm, tga");
+	codec_list(list, sizeof(list), true);
+	CHECK_STR(list, "jpeg, png, webp, gif, tiff, bmp, tga");
+	heif_setup();
+	if (codec_check_writing(&codec_avif, &err) == -1)
+		unit_skip("libheif is not installed");
+	codec_list(list, sizeof(list), true);
+	CHECK_STR(list, "jpeg, png, webp, gif, tiff, avif, bmp, tga");
 }

@@ -75,7 +75,9 @@ struct codec {
 	const char	*name;		/* "jpeg" */
 	const char	*alias;		/* "jpg", or NULL */
 	const char	*type;		/* media type */
-	bool		(*available)(void);	/* NULL: always */
+	/* Whether its library is here and does that; NULL: always. */
+	bool		(*can_read)(void), (*can_write)(void);
+	const char	*library;	/* what to install where not */
 	const struct codec *instead;	/* of one only read; NULL: PNG */
 	/* What encode() takes; whatever else is there is converted before. */
 	bool		 takes_alpha, takes_ycc, takes_grey;
@@ -129,6 +131,15 @@ extern const struct codec codec_jpeg, codec_png, codec_webp, codec_gif,
  */
 int	 codec_probe(struct image_info *, const unsigned char *, size_t,
 	    struct ufop_err *);
+
+/*
+ * 0 when this format can be written here; else UFOP_BAD_MEDIA and what is
+ * missing.
+ */
+int	 codec_check_writing(const struct codec *, struct ufop_err *);
+
+/* The names of all formats that are read, or written, here: "jpeg, png, ..." */
+void	 codec_list(char *out, size_t size, bool written);
 
 /* What a picture of this format is written as, when nothing is said. */
 const struct codec *codec_for_writing(const struct codec *);

@@ -552,7 +552,7 @@ read_words(struct spec *spec, const struct grammar *g, struct str args,
 
 #define SIDE_FORM	"a number of pixels from 1 to 30000"
 #define QUALITY_FORM	"a quality from 1 to 100"
-#define FORMAT_FORM	"one of jpg, png, webp, avif (where libheif is), gif, "	\
+#define FORMAT_FORM	"one of jpg, png, webp, avif, gif, "	\
 	"tiff, bmp, tga, auto"
 #define WORD_QUALITY							\
 	{ "q", QUALITY_FORM, take_int, offsetof(struct spec, opts.quality), 100 }

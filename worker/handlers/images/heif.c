@@ -11,6 +11,8 @@
 #define AVIF_PIXELS_MAX	7680000	/* of a result: beyond, it takes seconds */
 #define AVIF_SPEED	8	/* 0 to 9; at 6 it takes three times as long */
 
+#define LIBRARY		"libheif (Debian: libheif1)"
+
 /* What is used of libheif. */
 #define FUNCTIONS(X)							\
 	X(heif_context_alloc)						\
@@ -25,6 +27,8 @@
 	X(heif_encoder_release)						\
 	X(heif_encoder_set_lossy_quality)				\
 	X(heif_encoder_set_parameter_integer)				\
+	X(heif_have_decoder_for_format)					\
+	X(heif_have_encoder_for_format)					\
 	X(heif_image_add_plane)						\
 	X(heif_image_create)						\
 	X(heif_image_get_height)					\
@@ -68,35 +72,74 @@ heif_setup(void)
 	}
 }
 
+/* The library is there, and was built with a codec for it. */
 static bool
-available(void)
+can_read_av1(void)
 {
-	return (api.lib != NULL);
+	return (api.lib != NULL &&
+	    api.heif_have_decoder_for_format(heif_compression_AV1));
 }
 
 static bool
-has_brand(const unsigned char *p, size_t len, const char *const *brands)
+can_write_av1(void)
 {
-	if (len < 16 || memcmp(p + 4, "ftyp", 4) != 0)
-		return (false);
+	return (api.lib != NULL &&
+	    api.heif_have_encoder_for_format(heif_compression_AV1));
+}
+
+static bool
+can_read_hevc(void)
+{
+	return (api.lib != NULL &&
+	    api.heif_have_decoder_for_format(heif_compression_HEVC));
+}
+
+static bool
+is_brand(const unsigned char *p, const char *const *brands)
+{
 	for (; *brands != NULL; brands++)
-		if (memcmp(p + 8, *brands, 4) == 0)
+		if (memcmp(p, *brands, 4) == 0)
 			return (true);
 	return (false);
+}
+
+/*
+ * What kind of HEIF: the first brand of the ftyp box, or where that is the
+ * general one, those that it is compatible with.
+ */
+static const struct codec *
+kind(const unsigned char *p, size_t len)
+{
+	static const char *const avif[] = { "avif", "avis", NULL };
+	static const char *const heic[] = { "heic", "heix", "heim", "heis",
+	    "hevc", "hevx", NULL };
+	size_t box = len < 16 ? 0 : (size_t)p[0] << 24 | (size_t)p[1] << 16 |
+	    (size_t)p[2] << 8 | p[3];
+
+	if (box < 16 || memcmp(p + 4, "ftyp", 4) != 0)
+		return (NULL);
+	if (is_brand(p + 8, avif))
+		return (&codec_avif);
+	if (is_brand(p + 8, heic))
+		return (&codec_heif);
+	if (!is_brand(p + 8, (const char *const[]){ "mif1", "msf1", NULL }))
+		return (NULL);
+	for (size_t at = 16; at + 4 <= box && at + 4 <= len; at += 4)
+		if (is_brand(p + at, avif))
+			return (&codec_avif);
+	return (&codec_heif);
 }
 
 static bool
 match_avif(const unsigned char *p, size_t len)
 {
-	return (available() && has_brand(p, len, (const char *const[]){
-	    "avif", "avis", NULL }));
+	return (kind(p, len) == &codec_avif);
 }
 
 static bool
 match_heif(const unsigned char *p, size_t len)
 {
-	return (available() && has_brand(p, len, (const char *const[]){
-	    "heic", "heix", "heim", "heis", "mif1", "msf1", NULL }));
+	return (kind(p, len) == &codec_heif);
 }
 
 static int
@@ -338,7 +381,8 @@ encode(struct bytes *out, const struct image *im,
 }
 
 const struct codec codec_avif = {
-	.name = "avif", .type = "image/avif", .available = available,
+	.name = "avif", .type = "image/avif", .can_read = can_read_av1,
+	.can_write = can_write_av1, .library = LIBRARY, .instead = &codec_jpeg,
 	.takes_alpha = true, .max_side = 16384,
 	.match = match_avif, .probe = probe, .decode = decode,
 	.profile = profile, .exif = exif, .encode = encode
@@ -346,7 +390,7 @@ const struct codec codec_avif = {
 
 const struct codec codec_heif = {
 	.name = "heic", .alias = "heif", .type = "image/heic",
-	.instead = &codec_jpeg,
+	.can_read = can_read_hevc, .library = LIBRARY, .instead = &codec_jpeg,
 	.match = match_heif, .probe = probe, .decode = decode,
 	.profile = profile, .exif = exif
 };

@@ -294,6 +294,8 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
 	int ret = picture_open(&p, limits, data, len, err);
 
 	p.ignore_error = spec->ignore_error;
+	if (ret == 0 && spec->codec != NULL)
+		ret = codec_check_writing(spec->codec, err);
 	if (ret == 0 && p.info.frames > 1 && moves(&p, spec)) {
 		ret = run_frames(&p, &run, result_codec(&p, spec), out, err);
 	} else if (ret == 0) {

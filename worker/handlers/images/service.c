@@ -162,6 +162,18 @@ setup(char *why, size_t why_size)
 	return (0);
 }
 
+/* Which formats there are depends on a library that may be missing. */
+static void
+describe(char *text, size_t size)
+{
+	char in[128], out[128];
+
+	heif_setup();
+	codec_list(in, sizeof(in), false);
+	codec_list(out, sizeof(out), true);
+	snprintf(text, size, "reads %s; writes %s", in, out);
+}
+
 static const struct ufop_task tasks[] = {
 	{
 		.name = "thumbnail", .run = run_grammar,
@@ -230,4 +242,5 @@ UFOP_API extern const struct ufop_service ufop_service;
 UFOP_API const struct ufop_service ufop_service = {
 	.abi = UFOP_ABI, .name = "images", .tasks = tasks,
 	.settings = settings, .setup = setup, .teardown = text_teardown,
+	.describe = describe,
 };
