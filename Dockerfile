@@ -47,6 +47,7 @@ RUN apt-get update \
  && rm -rf /tmp/packages.images /var/lib/apt/lists/* /var/cache/apt/* /var/log/*.log /var/log/apt \
  && find /usr -name __pycache__ -prune -exec rm -rf {} + \
  && rm -rf /usr/bin/redis-benchmark /usr/share/info \
+ && mkdir /app \
  && ln -sf /opt/ufop/supervisor/supervisord.conf /etc/supervisor/supervisord.conf
 COPY --from=build /usr/bin/kore /usr/bin/kore
 # With the header, for projects that are built on this image.

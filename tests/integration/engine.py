@@ -20,6 +20,7 @@ from harness import BUILD, ROOT, check, check_eq, free_port, remove_tree, \
 
 BASE = "debian:bookworm-slim"
 NAME = "ufop-test"
+LIMIT = "4096:4096"
 STOP_S = 10             # what an engine gives before it kills
 
 
@@ -46,14 +47,25 @@ class Engine:
     """docker or podman, with what it needs to be told here."""
 
     def __init__(self):
-        self.argv = self.find()
-        # A container in a container cannot raise its limits.
-        self.limits = ["--ulimit", "nofile=4096:4096"]
-        if self.argv[0] == "podman":
-            self.limits += ["--ulimit", "nproc=4096:4096"]
+        self.limits = []
+        if self.find() == "podman":
+            self.configure_podman()
+        else:
+            self.limits = ["--ulimit", "nofile=%s" % LIMIT]
 
-    @staticmethod
-    def find():
+    def configure_podman(self):
+        # A container in a container cannot raise its limits.
+        lines = ["[containers]", 'default_ulimits = ["nofile=%s", "nproc=%s"]' %
+                 (LIMIT, LIMIT)]
+        # crun wants one hierarchy of cgroups; runc does not mind two.
+        if shutil.which("runc"):
+            lines += ["[engine]", 'runtime = "runc"']
+        self.conf = tempfile.NamedTemporaryFile("w", suffix=".conf")
+        self.conf.write("\n".join(lines) + "\n")
+        self.conf.flush()
+        os.environ["CONTAINERS_CONF"] = self.conf.name
+
+    def find(self):
         why = []
         for name in ("docker", "podman"):
             if shutil.which(name) is None:
@@ -63,14 +75,12 @@ class Engine:
             if r.returncode:
                 why.append((r.stderr.strip().splitlines() or [name])[-1])
                 continue
-            # crun wants one hierarchy of cgroups; runc does not mind two.
-            if name == "podman" and shutil.which("runc"):
-                return [name, "--runtime", "runc"]
-            return [name]
+            self.name = name
+            return name
         skip("; ".join(why))
 
     def __call__(self, *args, **kwargs):
-        return run(*self.argv, *args, **kwargs)
+        return run(self.name, *args, **kwargs)
 
     def ok(self, *args, **kwargs):
         r = self(*args, **kwargs)
@@ -120,8 +130,8 @@ class Engine:
     def build(self, tag, directory, *args):
         before = self.image_id(tag)
         # Of its own accord podman leaves HEALTHCHECK out.
-        kind = ["--format", "docker"] if self.argv[0] == "podman" else []
-        self.ok("build", "--network", "host", *kind, *self.limits[:2], "-t",
+        kind = ["--format", "docker"] if self.name == "podman" else []
+        self.ok("build", "--network", "host", *kind, *self.limits, "-t",
                 tag, *args, directory)
         if before not in (None, self.image_id(tag)):
             self("rmi", before)

@@ -94,7 +94,7 @@ def none_as_root(c):
 
 def is_healthy(engine, c):
     """By the HEALTHCHECK of the image, as the engine runs it."""
-    if engine.argv[0] == "podman":
+    if engine.name == "podman":
         # It has a timer of systemd do it; there need not be one here.
         r = engine("healthcheck", "run", c.name)
         check_eq(r.returncode, 0, "healthcheck: " + r.stdout + r.stderr)
@@ -148,7 +148,7 @@ def is_stopped_with_jobs_in_hand(c):
 def test_full_image_takes_screenshots():
     engine = Engine()
     image = engine.need_image("full")
-    unmask = "unmask=ALL" if engine.argv[0] == "podman" else \
+    unmask = "unmask=ALL" if engine.name == "podman" else \
         "systempaths=unconfined"
     with tempfile.NamedTemporaryFile("w", suffix=".json") as f:
         json.dump(NO_NAMESPACES, f)
