@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-docker or podman, whichever works, and the images of the repository's Dockerfile
-built by it.  Without a registry the base is made by debootstrap.
+docker or podman, whichever works, and the images of our Dockerfile built by it.
+ Without a registry the base is made by debootstrap.
 
 The images stay, as ufop-test:slim and so on, so that the next run finds their
 layers; those of the run before are removed when new ones were made.
@@ -55,7 +55,8 @@ class Engine:
 
     def configure_podman(self):
         # A container in a container cannot raise its limits.
-        lines = ["[containers]", 'default_ulimits = ["nofile=%s", "nproc=%s"]' %
+        lines = ["[containers]",
+                 'default_ulimits = ["nofile=%s", "nproc=%s"]' %
                  (LIMIT, LIMIT)]
         # crun wants one hierarchy of cgroups; runc does not mind two.
         if shutil.which("runc"):

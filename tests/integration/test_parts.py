@@ -41,9 +41,10 @@ def serves(port):
 
 
 def compose_command(engine):
-    if engine.name == "docker" and engine("compose", "version").returncode == 0:
-        return ["docker", "compose"]
-    if engine.name == "podman" and shutil.which("podman-compose"):
+    if engine.name == "docker":
+        if engine("compose", "version").returncode == 0:
+            return ["docker", "compose"]
+    elif shutil.which("podman-compose"):
         return ["podman-compose"]
     skip("%s has no compose" % engine.name)
 
