@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Any bytes as a picture, through the real entry: probe, decode, resample,
- * encode.
+ * encode; and its EXIF tags.
  *
  *	clang -g -O1 -fsanitize=fuzzer,address,undefined -D_GNU_SOURCE \
  *	    -Iinclude -Ilib -Iworker/handlers/images \
@@ -15,6 +15,7 @@
  * stop at its checksums, so they are ignored here (ignore-error/1) in half of
  * the runs.
  */
+#include "info.h"
 #include "pipeline.h"
 
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -36,6 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	};
 	struct picture_times times;
 	struct picture_file out;
+	struct image_info info;
 	struct ufop_err err;
 	struct spec spec;
 	const char *cmd;
@@ -48,5 +50,7 @@ LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 	if (pipeline_run(&spec, &limits, p + 1, len - 1, &out, &times,
 	    &err) == 0)
 		free(out.bytes.p);
+	if (codec_probe(&info, p + 1, len - 1, &err) == 0)
+		json_decref(info_exif(info.codec, p + 1, len - 1, &err));
 	return (0);
 }

@@ -230,6 +230,52 @@ test_images_cmds_cut_the_right_pixels(void)
 	image_release(&in);
 }
 
+/* The part that crop cuts out of 640x427, by the documents' examples. */
+void
+test_images_crop_places(void)
+{
+	static const struct { const char *cmd; int x, y, w, h; } rows[] = {
+		{ "crop/!300x300a30a100", 30, 100, 300, 300 },
+		{ "crop/!300x300a30-100", 30, 0, 300, 200 },
+		{ "crop/!300x300-30a100", 0, 100, 270, 300 },
+		{ "crop/!300x300-30-100", 0, 0, 270, 200 },
+		{ "crop/50x50", 0, 0, 50, 50 }, { "crop/!50x50a0a0", 0, 0, 50, 50 },
+		{ "crop/300x", 0, 0, 300, 427 }, { "crop/x200", 0, 0, 640, 200 },
+		{ "gravity/North/crop/100x100", 270, 0, 100, 100 },
+		{ "gravity/NorthEast/crop/100x100", 540, 0, 100, 100 },
+		{ "gravity/West/crop/100x101", 0, 163, 100, 101 },
+		{ "gravity/Center/crop/100x100", 270, 163, 100, 100 },
+		{ "gravity/SouthEast/crop/100x100", 540, 327, 100, 100 },
+		{ "gravity/SouthEast/crop/!100x100a10a20", 530, 307, 100, 100 },
+		/* A gravity behind a crop is too late for it. */
+		{ "crop/100x100/gravity/SouthEast", 0, 0, 100, 100 },
+	};
+	struct image in, im;
+	struct bytes png;
+
+	kit_noise(&in, IMAGE_RGB, false, 640, 427);
+	png = kit_encode(&codec_png, &in, 0, 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ufop_err err = { UFOP_OK, "" };
+		char cmd[64];
+
+		snprintf(cmd, sizeof(cmd), "imageMogr2/%s", rows[i].cmd);
+		CHECK_MSG(kit_run(cmd, png.p, png.len, &im, NULL, &err) == 0,
+		    "%s: %s", cmd, err.msg);
+		CHECK_MSG(im.plane[0].w == rows[i].w &&
+		    im.plane[0].h == rows[i].h, "%s: %dx%d", cmd,
+		    im.plane[0].w, im.plane[0].h);
+		for (int y = 0; y < rows[i].h; y++)
+			CHECK_MSG(memcmp(im.plane[0].p + (size_t)y *
+			    im.plane[0].stride, in.plane[0].p +
+			    ((y + rows[i].y) * 640 + rows[i].x) * 3,
+			    (size_t)rows[i].w * 3) == 0, "%s: row %d", cmd, y);
+		image_release(&im);
+	}
+	image_release(&in);
+	free(png.p);
+}
+
 /* Each mode of imageView2 on pictures of each shape. */
 void
 test_images_view2_modes(void)
@@ -504,9 +550,46 @@ test_images_format_auto(void)
 		{ "image/webpx", "jpeg" }, { "*/*", "jpeg" }, { "", "jpeg" },
 		{ NULL, "jpeg" },
 	};
+	static const struct {
+		const struct codec *codec;
+		bool		 alpha;
+		const char	*accept, *want;
+	} others[] = {
+		{ &codec_png, false, "*/*", "png" },
+		{ &codec_gif, false, "*/*", "gif" },
+		{ &codec_webp, false, "*/*", "jpeg" },
+		{ &codec_webp, true, "*/*", "png" },
+		{ &codec_webp, true, "image/webp", "webp" },
+		{ &codec_tiff, false, "*/*", "jpeg" },
+		{ &codec_tiff, true, "image/png,*/*", "png" },
+		{ &codec_tiff, true, "image/tiff", "tiff" },
+		{ &codec_bmp, false, "", "jpeg" },
+		{ &codec_tga, true, "image/webp", "webp" },
+	};
 	size_t len;
 	void *photo = unit_data("painting-640x427.jpg", &len);
 
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+		struct picture_times times;
+		struct picture_file out;
+		struct ufop_err err;
+		struct spec spec;
+		struct image im;
+		struct bytes b;
+
+		kit_noise(&im, IMAGE_RGB, others[i].alpha, 20, 10);
+		b = kit_encode(others[i].codec, &im, 75, 1);
+		image_release(&im);
+		CHECK(grammar_view2(&spec, STR("2/w/9/format/auto"), &err) == 0);
+		spec.accept = others[i].accept;
+		CHECK(pipeline_run(&spec, &kit_limits, b.p, b.len, &out, &times,
+		    &err) == 0);
+		CHECK_MSG(strcmp(out.codec->name, others[i].want) == 0,
+		    "%s for %s: %s", others[i].codec->name, others[i].accept,
+		    out.codec->name);
+		free(out.bytes.p);
+		free(b.p);
+	}
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct picture_times times;
 		struct picture_file out;

@@ -62,7 +62,7 @@ static int
 probe(struct image_info *info, const unsigned char *p, size_t len,
     struct ufop_err *err)
 {
-	size_t at = 13 + table_size(p[10]);
+	size_t at = 13 + table_size(p[10]), colours = table_size(p[10]) / 3;
 	int frames = 0;
 
 	info->w = (int)le16(p + 6);
@@ -71,8 +71,6 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	info->plays = 1;
 	if (info->w == 0 || info->h == 0)
 		return (bad(err, "no size"));
-	snprintf(info->color, sizeof(info->color), "palette%d",
-	    (int)(table_size(p[10]) / 3));
 	while (at != 0 && at + 2 < len && p[at] != 0x3b) {
 		if (p[at] == 0x21) {
 			if (p[at + 1] == 0xff && at + 18 < len &&
@@ -83,12 +81,15 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 			}
 			at = skip_blocks(p, len, at + 2);
 		} else if (p[at] == 0x2c && at + 11 <= len) {
-			frames++;
+			/* Without colours for all: those of the first frame. */
+			if (frames++ == 0 && colours == 0)
+				colours = table_size(p[at + 9]) / 3;
 			at = skip_blocks(p, len, at + 11 +
 			    table_size(p[at + 9]));
 		} else
 			break;
 	}
+	snprintf(info->color, sizeof(info->color), "palette%zu", colours);
 	info->frames = frames > 0 ? frames : 1;
 	return (0);
 }

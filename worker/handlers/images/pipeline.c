@@ -94,17 +94,31 @@ accepts(const char *accept, const char *type)
 }
 
 /*
- * The format of the result.  Of what a caller takes, WebP is shorter than all
- * but AVIF, which takes six times as long to write: one has to ask for it.
+ * The best of what a caller says to take.  WebP is shorter than all but AVIF,
+ * which takes six times as long to write: one has to ask for it.  What every
+ * viewer knows stays as it is; the rest only for who names it.
  */
+static const struct codec *
+best_codec(const struct picture *p, const char *accept)
+{
+	const struct codec *c = picture_codec(p, NULL);
+
+	if (p->w <= codec_webp.max_side && p->h <= codec_webp.max_side &&
+	    accepts(accept, codec_webp.type))
+		return (&codec_webp);
+	if (c == &codec_jpeg || c == &codec_png || c == &codec_gif ||
+	    accepts(accept, c->type))
+		return (c);
+	/* The names of models with alpha begin with n. */
+	return (p->info.color[0] == 'n' ? &codec_png : &codec_jpeg);
+}
+
+/* The format of the result. */
 static const struct codec *
 result_codec(const struct picture *p, const struct spec *spec)
 {
-	if (spec->auto_format && spec->accept != NULL &&
-	    p->w <= codec_webp.max_side && p->h <= codec_webp.max_side &&
-	    accepts(spec->accept, codec_webp.type))
-		return (&codec_webp);
-	return (picture_codec(p, spec->codec));
+	return (spec->auto_format ? best_codec(p, spec->accept != NULL ?
+	    spec->accept : "") : picture_codec(p, spec->codec));
 }
 
 /*

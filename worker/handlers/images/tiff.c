@@ -167,7 +167,8 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	snprintf(info->color, sizeof(info->color), "%s",
 	    photometric == PHOTOMETRIC_SEPARATED ? "cmyk" :
 	    photometric == PHOTOMETRIC_PALETTE ? "palette256" :
-	    samples == 1 ? "gray" : samples == 4 ? "nrgba" : "rgba");
+	    samples == 1 ? "gray" : samples == 2 || samples == 4 ? "nrgba" :
+	    "rgba");
 	return (0);
 }
 
