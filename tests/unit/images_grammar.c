@@ -152,6 +152,7 @@ test_images_cmds_name_what_is_wrong(void)
 		{ "imageMogr2/blur/5x0", UFOP_BAD_INPUT, { "sigma" } },
 		{ "imageMogr2/background/zzz", UFOP_BAD_INPUT, { "base64" } },
 		{ "imageMogr2/size-limit/0", UFOP_BAD_INPUT, { "size-limit takes" } },
+		{ "imageMogr2/density/1201", UFOP_BAD_INPUT, { "1 to 1200" } },
 		{ "imageMogr2/nothing", UFOP_BAD_INPUT, { "'nothing'", "auto-orient" } },
 		{ "imageMogr2/thumbnail/9999x9999!", UFOP_TOO_BIG, { "25000000" } },
 		{ "roundPic", UFOP_BAD_INPUT, { "radius" } },
@@ -274,6 +275,41 @@ test_images_crop_places(void)
 	}
 	image_release(&in);
 	free(png.p);
+}
+
+/* The resolution is written where the format has a place for it. */
+void
+test_images_density(void)
+{
+	static const struct { const char *format; const char *bytes; size_t n; }
+	    rows[] = {
+		{ "jpg", "JFIF\0\1\1\1\1\x2c\1\x2c", 12 },
+		{ "png", "pHYs\0\0\x2e\x23\0\0\x2e\x23\1", 13 },
+		{ "png/colors/4", "pHYs\0\0\x2e\x23\0\0\x2e\x23\1", 13 },
+		{ "tiff", "\x1a\1\5\0\1\0\0\0", 8 },
+	};
+	size_t len;
+	void *photo = unit_data("painting-640x427.jpg", &len);
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+		for (int with = 0; with < 2; with++) {
+			struct ufop_err err = { UFOP_OK, "" };
+			struct picture_file out;
+			struct image im;
+			char cmd[80];
+
+			snprintf(cmd, sizeof(cmd), "imageMogr2/thumbnail/20x/"
+			    "%sformat/%s", with ? "density/300/" : "",
+			    rows[i].format);
+			CHECK_MSG(kit_run(cmd, photo, len, &im, &out, &err) == 0,
+			    "%s: %s", cmd, err.msg);
+			CHECK_MSG((memmem(out.bytes.p, out.bytes.len,
+			    rows[i].bytes, rows[i].n) != NULL) == with, "%s",
+			    cmd);
+			image_release(&im);
+			free(out.bytes.p);
+		}
+	free(photo);
 }
 
 /* Each mode of imageView2 on pictures of each shape. */

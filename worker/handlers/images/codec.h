@@ -43,6 +43,7 @@ struct encode_opts {
 	bool		 lossless;	/* WebP */
 	int		 colours;	/* PNG and GIF: 2 to 256; 0: many */
 	int		 orient;	/* to be written into the file, 1: nothing */
+	int		 density;	/* dots an inch, likewise; 0: nothing */
 };
 
 /* An encoded file: malloc()ed, free() it. */

@@ -375,17 +375,6 @@ take_size_limit(struct spec *spec, const struct word *w, struct str v)
 	return (v.len == 0 ? 0 : -1);
 }
 
-/* A resolution means nothing to pixels: checked, and that is all. */
-static int
-take_density(struct spec *spec, const struct word *w, struct str v)
-{
-	int n;
-
-	(void)spec;
-	(void)w;
-	return (number(&v, 1200, &n) == -1 || n < 1 || v.len != 0 ? -1 : 0);
-}
-
 static int
 hex(char c)
 {
@@ -721,7 +710,8 @@ static const struct grammar mogr2 = {
 		    offsetof(struct spec, background), 0 },
 		{ "size-limit", "a size like 50k, 1m! or $(fsize)!",
 		    take_size_limit, 0, 0 },
-		{ "density", "a resolution from 1 to 1200", take_density, 0, 0 },
+		{ "density", "dots an inch, from 1 to 1200", take_int,
+		    offsetof(struct spec, opts.density), 1200 },
 		WORDS_WRITE, { 0 }
 	}
 };

@@ -521,6 +521,10 @@ encode(struct bytes *out, const struct image *im,
 	    im->model == IMAGE_YCC ? JCS_YCbCr : JCS_RGB;
 	jpeg_set_defaults(c);
 	jpeg_set_quality(c, opts->quality, TRUE);
+	if (opts->density > 0) {
+		c->density_unit = 1;	/* an inch */
+		c->X_density = c->Y_density = (UINT16)opts->density;
+	}
 	c->optimize_coding = TRUE;	/* 3 to 6 % shorter */
 	/* Colour edges show at high quality: no subsampling there. */
 	if (!grey && opts->quality >= CHROMA_QUALITY)

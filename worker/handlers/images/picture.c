@@ -387,6 +387,14 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 
 /* ---- what needs pixels at once --------------------------------------- */
 
+/* What an operation that began at start returned, its time noted. */
+static int
+operated(struct picture *p, int64_t start, int ret)
+{
+	p->times.operate_us += now_us() - start;
+	return (ret);
+}
+
 int
 picture_rotate(struct picture *p, int degrees, const unsigned char rgba[4],
     struct ufop_err *err)
@@ -395,14 +403,18 @@ picture_rotate(struct picture *p, int degrees, const unsigned char rgba[4],
 	double a = degrees * M_PI / 180, c = fabs(cos(a)), s = fabs(sin(a));
 	int w = (int)(p->w * c + p->h * s + 0.5);
 	int h = (int)(p->w * s + p->h * c + 0.5);
+	int64_t start;
 
 	if (degrees % 90 == 0) {
 		turn(p, orient[degrees / 90 % 4]);
 		return (0);
 	}
 	if (check_size(p, w, h, err) == -1 ||
-	    picture_pixels(p, false, false, err) == -1 ||
-	    ops_rotate(&p->image, degrees, w, h, rgba, err) == -1)
+	    picture_pixels(p, false, false, err) == -1)
+		return (-1);
+	start = now_us();
+	if (operated(p, start, ops_rotate(&p->image, degrees, w, h, rgba,
+	    err)) == -1)
 		return (-1);
 	p->w = w;
 	p->h = h;
@@ -414,25 +426,34 @@ int
 picture_blur(struct picture *p, int radius, double sigma,
     struct ufop_err *err)
 {
+	int64_t start;
+
 	if (picture_pixels(p, true, false, err) == -1)
 		return (-1);
-	return (ops_blur(&p->image, radius, sigma, err));
+	start = now_us();
+	return (operated(p, start, ops_blur(&p->image, radius, sigma, err)));
 }
 
 int
 picture_sharpen(struct picture *p, struct ufop_err *err)
 {
+	int64_t start;
+
 	if (picture_pixels(p, true, false, err) == -1)
 		return (-1);
-	return (ops_sharpen(&p->image, err));
+	start = now_us();
+	return (operated(p, start, ops_sharpen(&p->image, err)));
 }
 
 int
 picture_round(struct picture *p, double rx, double ry, struct ufop_err *err)
 {
+	int64_t start;
+
 	if (picture_pixels(p, false, false, err) == -1)
 		return (-1);
-	return (ops_round(&p->image, rx, ry, err));
+	start = now_us();
+	return (operated(p, start, ops_round(&p->image, rx, ry, err)));
 }
 
 /* ---- marks ----------------------------------------------------------- */
@@ -506,17 +527,20 @@ mark_image(struct picture *p, const struct mark *m, struct image *made,
     bool *fits, struct ufop_err *err)
 {
 	const struct plane *pl = &made->plane[0];
+	int64_t start = now_us();
 
-	if (made->nplanes == 0 && make_mark(made, m, p, fits, err) == -1)
+	if (made->nplanes == 0 && operated(p, start, make_mark(made, m, p, fits,
+	    err)) == -1)
 		return (-1);
 	if (!*fits)
 		return (0);
 	if (picture_pixels(p, false, false, err) == -1)
 		return (-1);
-	return (ops_blend(&p->image, made,
+	start = now_us();
+	return (operated(p, start, ops_blend(&p->image, made,
 	    geometry_place(m->gravity, false, p->w, pl->w, m->dx),
 	    geometry_place(m->gravity, true, p->h, pl->h, m->dy),
-	    m->dissolve / 100.0, err));
+	    m->dissolve / 100.0, err)));
 }
 
 static int
@@ -525,6 +549,7 @@ mark_text(struct picture *p, const struct mark *m, bool *fits,
 {
 	struct text text;
 	struct image mask;
+	int64_t start;
 	int ret;
 
 	if (text_layout(&text, m->text, m->len, m->font[0] != '\0' ? m->font :
@@ -533,15 +558,17 @@ mark_text(struct picture *p, const struct mark *m, bool *fits,
 	*fits = text.w <= p->w && text.h <= p->h;
 	if (!*fits)
 		return (0);
-	if (picture_pixels(p, false, false, err) == -1 ||
-	    text_draw(&text, &mask, err) == -1)
+	if (picture_pixels(p, false, false, err) == -1)
+		return (-1);
+	start = now_us();
+	if (text_draw(&text, &mask, err) == -1)
 		return (-1);
 	ret = ops_paint(&p->image, &mask,
 	    geometry_place(m->gravity, false, p->w, text.w, m->dx),
 	    geometry_place(m->gravity, true, p->h, text.h, m->dy), m->rgba,
 	    m->dissolve / 100.0, err);
 	image_release(&mask);
-	return (ret);
+	return (operated(p, start, ret));
 }
 
 int

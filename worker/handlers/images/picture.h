@@ -26,6 +26,7 @@ struct limits {
 /* How long each stage took, and how. */
 struct picture_times {
 	int64_t		 probe_us, decode_us, resize_us, encode_us;
+	int64_t		 operate_us;	/* rotate, blur, sharpen, round, mark */
 	int		 shrink;	/* 4: decoded at 1/4 of the sides; 0: not */
 };
 

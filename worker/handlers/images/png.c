@@ -15,8 +15,8 @@
 
 #define SIGNATURE	"\x89PNG\r\n\x1a\n"
 #define SIGNATURE_LEN	8
-/* What stands around the compressed pixels: a palette and its alpha at most. */
-#define HEAD_MAX	(SIGNATURE_LEN + 25 + 12 + 768 + 12 + 256 + 12 + 12)
+/* Around the compressed pixels: a palette, its alpha and a density at most. */
+#define HEAD_MAX	(SIGNATURE_LEN + 25 + 12 + 768 + 12 + 256 + 12 + 12 + 21)
 #define PROFILE_MAX	(4 << 20)	/* bytes of an ICC profile that is read */
 #define LEVEL		6	/* beyond, time doubles for 1 % */
 
@@ -665,7 +665,7 @@ filter_passes(unsigned char *raw, const struct plane *pl, bool filters,
 /* The file around the pixels of pl; pal is NULL where they are no numbers. */
 static int
 write_png(struct bytes *out, const struct plane *pl, int color,
-    const struct palette *pal, bool clear, bool interlace,
+    const struct palette *pal, bool clear, const struct encode_opts *opts,
     struct ufop_err *err)
 {
 	/* Interlaced, rows are shorter and there are more of them. */
@@ -673,14 +673,14 @@ write_png(struct bytes *out, const struct plane *pl, int color,
 	struct libdeflate_compressor *z = libdeflate_alloc_compressor(LEVEL);
 	unsigned char *raw, *p;
 
-	for (int i = 0; i < 7 && interlace; i++) {
+	for (int i = 0; i < 7 && opts->interlace; i++) {
 		size_t w, h;
 
 		pass_size((uint32_t)pl->w, (uint32_t)pl->h, i, &w, &h);
 		size = (i == 0 ? 0 : size) + h * (w * (size_t)pl->n + 1);
 	}
 	raw = image_malloc(size, err);
-	if (z == NULL || raw == NULL || (interlace ? filter_passes :
+	if (z == NULL || raw == NULL || (opts->interlace ? filter_passes :
 	    filter_rows)(raw, pl, pal == NULL, err) == -1) {
 		libdeflate_free_compressor(z);
 		free(raw);
@@ -699,8 +699,15 @@ write_png(struct bytes *out, const struct plane *pl, int color,
 	put32(p + 8, (uint32_t)pl->w);
 	put32(p + 12, (uint32_t)pl->h);
 	memcpy(p + 16, (unsigned char[]){ 8, (unsigned char)color, 0, 0,
-	    interlace }, 5);
+	    opts->interlace }, 5);
 	p = put_chunk(p, "IHDR", 13);
+	if (opts->density > 0) {
+		/* Dots a metre, which is 10000 / 254 inches. */
+		put32(p + 8, ((uint32_t)opts->density * 10000 + 127) / 254);
+		memcpy(p + 12, p + 8, 4);
+		p[16] = 1;
+		p = put_chunk(p, "pHYs", 9);
+	}
 	if (pal != NULL) {
 		size_t n = (size_t)pal->n;
 
@@ -758,7 +765,7 @@ encode_palette(struct bytes *out, const struct image *im,
 	numbers.stride = (size_t)pl->w;
 	if (ret == 0)
 		ret = write_png(out, &numbers, PNG_PALETTE, &pal, clear,
-		    opts->interlace, err);
+		    opts, err);
 	free(rgba);
 	return (ret);
 }
@@ -774,7 +781,7 @@ encode(struct bytes *out, const struct image *im,
 	if (opts->colours > 0)
 		return (encode_palette(out, im, opts, err));
 	return (write_png(out, &im->plane[0], color[im->plane[0].n], NULL,
-	    false, opts->interlace, err));
+	    false, opts, err));
 }
 
 const struct codec codec_png = {

@@ -32,6 +32,8 @@ note_times(struct ufop_job *job, const struct picture_times *t)
 	ufop_note_us(job, "probe", t->probe_us);
 	ufop_note_us(job, "decode", t->decode_us);
 	ufop_note_us(job, "resize", t->resize_us);
+	if (t->operate_us > 0)
+		ufop_note_us(job, "operate", t->operate_us);
 	ufop_note_us(job, "encode", t->encode_us);
 	if (t->shrink == 0)
 		return;

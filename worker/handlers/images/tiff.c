@@ -251,7 +251,7 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 }
 
 static int
-write_page(TIFF *t, const struct plane *pl, bool alpha)
+write_page(TIFF *t, const struct plane *pl, bool alpha, int density)
 {
 	static const uint16_t straight[] = { EXTRASAMPLE_UNASSALPHA };
 
@@ -263,6 +263,11 @@ write_page(TIFF *t, const struct plane *pl, bool alpha)
 	    PHOTOMETRIC_MINISBLACK : PHOTOMETRIC_RGB);
 	if (alpha)
 		TIFFSetField(t, TIFFTAG_EXTRASAMPLES, 1, straight);
+	if (density > 0) {
+		TIFFSetField(t, TIFFTAG_XRESOLUTION, (double)density);
+		TIFFSetField(t, TIFFTAG_YRESOLUTION, (double)density);
+		TIFFSetField(t, TIFFTAG_RESOLUTIONUNIT, RESUNIT_INCH);
+	}
 	TIFFSetField(t, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
 	TIFFSetField(t, TIFFTAG_COMPRESSION, COMPRESSION_ADOBE_DEFLATE);
 	TIFFSetField(t, TIFFTAG_PREDICTOR, PREDICTOR_HORIZONTAL);
@@ -284,7 +289,6 @@ encode(struct bytes *out, const struct image *im,
 	TIFF *t;
 	int ret;
 
-	(void)opts;
 	copy.stride = (size_t)copy.w * (size_t)copy.n;
 	copy.p = image_malloc(copy.stride * (size_t)copy.h, err);
 	if (copy.p == NULL)
@@ -293,7 +297,7 @@ encode(struct bytes *out, const struct image *im,
 		memcpy(copy.p + (size_t)y * copy.stride, im->plane[0].p +
 		    (size_t)y * im->plane[0].stride, copy.stride);
 	t = file_open(&f, "wm");
-	ret = t != NULL ? write_page(t, &copy, im->alpha) : -1;
+	ret = t != NULL ? write_page(t, &copy, im->alpha, opts->density) : -1;
 	if (t != NULL)
 		TIFFClose(t);
 	free(copy.p);
