@@ -418,6 +418,41 @@ stage_match(const struct router *r, struct router_stage *stage, int number,
 	return (no_route(stage->cmd, number, piped, err));
 }
 
+/*
+ * No route takes the first stage, text as it was sent: the mistake of most who
+ * begin is to leave the ufop's name out where it belongs, or to write it where
+ * it does not.  When that would help, err says so.
+ */
+static void
+hint_name(const struct router *r, struct str text, bool has_name,
+    struct router_match *match, struct search *search, struct ufop_err *err)
+{
+	struct router_stage	*stage = &match->stages[0];
+	struct ufop_err		 unused;
+	size_t			 len = strlen(err->msg);
+	int			 slash;
+
+	if (has_name) {
+		if (text.len == 0 || text.s[0] == '/')
+			return;
+		match->text[0] = '/';
+		memcpy(match->text + 1, text.s, text.len);
+		stage->cmd = (struct str){ match->text, text.len + 1 };
+	} else {
+		text = str_slice(text, text.len > 0 && text.s[0] == '/',
+		    text.len);
+		if ((slash = str_find(text, '/')) == -1)
+			return;
+		stage->cmd = str_slice(text, (size_t)slash, text.len);
+	}
+	if (stage_match(r, stage, 1, false, search, &unused) == 0)
+		snprintf(err->msg + len, sizeof(err->msg) - len, "%s", has_name ?
+		    "; the ufop's own name stands in front, as in "
+		    "'ufop/hello/bob'" :
+		    "; the ufop's own name is left out here, as in "
+		    "'hello/bob'");
+}
+
 /* Add what the stage's task asks of the whole request. */
 static int
 add_stage(const struct router *r, struct router_match *match,
@@ -451,7 +486,7 @@ router_match(const struct router *r, struct str cmd, bool has_name,
 {
 	struct router_stage	*stage;
 	struct search		 search = { 0 };
-	struct str		 rest = cmd, text;
+	struct str		 rest = cmd, sent, text;
 	size_t			 used = 0;
 	int			 slash, number = 0;
 	bool			 piped;
@@ -463,7 +498,7 @@ router_match(const struct router *r, struct str cmd, bool has_name,
 	match->pool = "cpu";
 	match->timeout_ms = 0;
 	do {
-		text = str_cut(&rest, '|');
+		text = sent = str_cut(&rest, '|');
 		if (number++ == ROUTER_STAGES_MAX)
 			return (err_set(err, UFOP_BAD_INPUT, "the cmd has more "
 			    "than %d stages", ROUTER_STAGES_MAX));
@@ -483,8 +518,13 @@ router_match(const struct router *r, struct str cmd, bool has_name,
 		}
 		stage = &match->stages[match->nstages];
 		stage->cmd = text;
-		if (stage_match(r, stage, number, piped, &search, err) == -1 ||
-		    add_stage(r, match, stage, err) == -1)
+		if (stage_match(r, stage, number, piped, &search, err) == -1) {
+			if (number == 1 && err->code == UFOP_NO_ROUTE)
+				hint_name(r, sent, has_name, match, &search,
+				    err);
+			return (-1);
+		}
+		if (add_stage(r, match, stage, err) == -1)
 			return (-1);
 		match->nstages++;
 	} while (rest.s != NULL);

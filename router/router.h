@@ -94,7 +94,7 @@ void		 router_free(struct router *);	/* NULL is fine */
  * must outlive their use; match need not be initialised.
  *
  * Returns 0, or -1 with match in no useful state and err: UFOP_NO_ROUTE (no
- * task takes stage n), UFOP_BAD_INPUT (empty stage, too many, too long, NUL or
+ * task takes stage n; msg says so when the ufop's name is what is wrong), UFOP_BAD_INPUT (empty stage, too many, too long, NUL or
  * other control bytes, two different pools beside "cpu", a search given up),
  * UFOP_FAILED (PCRE2 failed otherwise: out of memory).
  */

@@ -6,8 +6,6 @@
  *
  *	cc -shared -fPIC -Iinclude -o faults.so tests/integration/faults.c
  *
- * It stands before `debug` in the setting services, whose echo takes all.
- *
  * A probe answers one line an attempt: "socket inet: EPERM" when it was
  * refused, "socket inet: allowed" when not.  The harmless form is tried where
  * there is one (signal 0), so that a hole in the sandbox hurts no machine.

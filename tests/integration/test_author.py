@@ -62,7 +62,6 @@ def test_process_takes_a_service_by_path():
                           stdin="", cwd=cwd)
                 check_eq((r.returncode, r.stdout), (0, "hello bob"),
                          "-A %s: %s" % (so, r.stderr))
-            # It stands in front of debug, whose echo takes everything.
             r = p.run(UFOP, "process", "-A", p.so, "count", "-",
                       stdin="one\ntwo\n", cwd=elsewhere)
             check_eq(json.loads(r.stdout), {"bytes": 8, "lines": 2},

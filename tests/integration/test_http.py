@@ -70,8 +70,15 @@ def test_pipe_of_many_stages(s):
     s.check_works()
 
 
+def test_cmd_with_a_slip_gets_no_source_back(s):
+    check_error(s.post("q/thumbnial/w/10", b"x"), 404, "/thumbnial/w/10")
+    check_error(s.post("thumbnail/w/10", b"x"), 404, "name stands in front")
+    check_error(s.post("q", b"x"), 404, "without arguments")
+    check_error(s.post("q/hello|nope", b"x"), 404, "stage 2")
+
+
 def test_empty_stage_is_refused(s):
-    for cmd in ("q/hello/bob|", "q/hello||echo", "|hello", "q/|"):
+    for cmd in ("q/hello/bob|", "q/hello||echo", "|hello", "q/echo|"):
         check_error(s.post(cmd, b"x"), 400)
     s.check_works()
 

@@ -172,12 +172,12 @@ void
 test_debug_echo(void)
 {
 	start(NULL);
-	CHECK_INT(call("/anything/at all", ((struct str){ "a\0b", 3 }),
+	CHECK_INT(call("/echo/anything/at all", ((struct str){ "a\0b", 3 }),
 	    "image/x"), 200);
 	CHECK_INT(reply.len, 3);
 	CHECK(memcmp(reply.data, "a\0b", 3) == 0);
 	CHECK_STR(reply.type, "image/x");
-	CHECK_INT(call("", STR(""), ""), 200);
+	CHECK_INT(call("/echo", STR(""), ""), 200);
 	CHECK_INT(reply.len, 0);
 	CHECK_STR(reply.type, "application/octet-stream");
 	stop();

@@ -149,6 +149,12 @@ test_router_with_name(void)
 	{ "hello name=bob",			"/hello/bob" },
 	{ "NO_ROUTE: no route takes '//hello'",	"q//hello" },
 	{ "NO_ROUTE: no route takes '/q/hello'", "/q/hello" },
+
+	/* the name was left out */
+	{ "NO_ROUTE: no route takes '/w/1'; the ufop's own name stands in front, "
+	    "as in 'ufop/hello/bob'",		"thumbnail/w/1" },
+	{ "NO_ROUTE: no route takes stage 1 of the cmd, '/bob'; the ufop's own "
+	    "name stands in front, as",		"hello/bob|thumbnail/w/1" },
 	{ "none",				"q" },
 	{ "none",				"hello" },
 	{ "slash",				"q/" },
@@ -282,7 +288,9 @@ test_router_without_name(void)
 	{ "hello",				"/hello" },
 	{ "hello </hello>",			"hello" },
 	{ "hello name=bob </hello/bob>",	"hello/bob" },
-	{ "NO_ROUTE: no route takes '/q/hello'", "q/hello" },
+	{ "NO_ROUTE: no route takes '/q/hello'; the ufop's own name is left out "
+	    "here, as in 'hello/bob'",		"q/hello" },
+	{ "NO_ROUTE: no route takes '/q/hello'; the", "/q/hello" },
 	{ "NO_ROUTE: no route takes '//hello'",	"//hello" },
 	{ "none",				"" },
 	{ "slash",				"/" },

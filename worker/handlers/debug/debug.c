@@ -193,8 +193,8 @@ static const struct ufop_task tasks[] = {
 	{ .name = "log", .route = "^/log(?:/(?P<n>\\d+))?$",
 	  .run = log_tail, .flags = UFOP_TASK_NO_SOURCE,
 	  .summary = "The last N KiB (64) of the worker's log, if allowed." },
-	/* Last, since it takes everything. */
-	{ .name = "echo", .route = ".*",
+	/* Not everything: a cmd with a slip in it must not get its source back. */
+	{ .name = "echo", .route = "^/echo(?:/|$)",
 	  .run = echo, .flags = UFOP_TASK_NO_SOURCE,
 	  .summary = "Gives the body back." },
 	{ 0 }
