@@ -755,13 +755,20 @@ def test_image_has_every_library():
     parts = [UFOP, shutil.which("kore")] + \
         glob.glob(os.path.join(BUILD, "*.so")) + \
         glob.glob(os.path.join(BUILD, "services", "*.so"))
+    needs = {}
     for part in parts:
         text = subprocess.run(["objdump", "-p", part], check=True,
                               capture_output=True, text=True).stdout
         for soname in re.findall(r"NEEDED +(\S+)", text):
-            found = subprocess.run(["dpkg", "-S", "*/" + soname],
-                                   capture_output=True, text=True).stdout
-            owners = {line.split(":")[0] for line in found.splitlines()}
-            check(owners & (installed | {"libc6", "libgcc-s1"}),
-                  "%s needs %s, of %s, which the image does not have",
-                  os.path.basename(part), soname, sorted(owners))
+            needs.setdefault(soname, os.path.basename(part))
+    owners = {}
+    for line in subprocess.run(["dpkg", "-S"] + ["*/" + n for n in needs],
+                               capture_output=True,
+                               text=True).stdout.splitlines():
+        owner, _, path = line.partition(": ")
+        owners.setdefault(os.path.basename(path), set()).add(
+            owner.split(":")[0])
+    for soname, part in needs.items():
+        check(owners.get(soname, set()) & (installed | {"libc6", "libgcc-s1"}),
+              "%s needs %s, of %s, which the image does not have", part,
+              soname, sorted(owners.get(soname, ())))
