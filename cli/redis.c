@@ -35,23 +35,20 @@ greet(struct redis *redis, struct ufop_err *err)
 
 /*
  * Nobody said where Redis is: then it may be the private one of an `ufop up`
- * on this host.  True when there is exactly one, and addr is its.
+ * on this host.  How many there are; of the last, its path goes to path.
  */
-static bool
-find_up(struct queue_addr *addr)
+static int
+find_up(char *path, size_t size)
 {
 	glob_t	 g;
-	bool	 one;
+	int	 n;
 
 	if (glob(UP_REDIS_GLOB, 0, NULL, &g) != 0)
-		return (false);
-	one = g.gl_pathc == 1 &&
-	    strlen(g.gl_pathv[0]) < sizeof(addr->unix_path);
-	if (one)
-		snprintf(addr->unix_path, sizeof(addr->unix_path), "%s",
-		    g.gl_pathv[0]);
+		return (0);
+	n = (int)g.gl_pathc;
+	snprintf(path, size, "%s", g.gl_pathv[n - 1]);
 	globfree(&g);
-	return (one);
+	return (n);
 }
 
 int
@@ -61,25 +58,33 @@ redis_open(struct redis *redis, const struct settings *settings,
 	const struct timeval	 limit = { REDIS_TIMEOUT_MS / 1000, 0 };
 	struct queue_addr	*addr = &redis->addr;
 	int64_t			 began = clock_mono_us();
-	bool			 again;
+	char			 path[sizeof(addr->unix_path)];
+	int			 ups = 0;
 
 	redis->ctx = NULL;
 	if (queue_addr_parse(addr, settings_str(settings, "redis", "url"),
 	    err) == -1 || queue_addr_resolve(addr, err) == -1)
 		return (-1);
 	redis->tag = settings_str(settings, "redis", "tag");
-	do {
+	for (;;) {
 		queue_addr_name(addr, redis->name, sizeof(redis->name));
 		redis->ctx = addr->unix_path[0] != '\0' ?
 		    redisConnectUnixWithTimeout(addr->unix_path, limit) :
 		    redisConnectWithTimeout(addr->ip, addr->port, limit);
-		again = redis->ctx != NULL && redis->ctx->err != 0 &&
-		    addr->unix_path[0] == '\0' &&
-		    !settings_find(settings, "redis", "url")->is_set &&
-		    find_up(addr);
-		if (again)
-			redis_close(redis);
-	} while (again);
+		if (redis->ctx == NULL || redis->ctx->err == 0 ||
+		    addr->unix_path[0] != '\0' ||
+		    settings_find(settings, "redis", "url")->is_set ||
+		    (ups = find_up(path, sizeof(path))) != 1)
+			break;
+		redis_close(redis);
+		memcpy(addr->unix_path, path, sizeof(path));
+	}
+	if (ups > 1) {
+		redis_close(redis);
+		return (err_set(err, UFOP_UNAVAILABLE, "%d `ufop up` run here, "
+		    "each with a Redis of its own; say which is meant, as in "
+		    "-s redis.url=unix://%s", ups, path));
+	}
 	if (redis->ctx == NULL || redis->ctx->err != 0) {
 		err_set(err, UFOP_UNAVAILABLE, "cannot connect to Redis at "
 		    "%s: %s; start it, or set redis.url", redis->name,

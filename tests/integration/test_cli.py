@@ -421,6 +421,42 @@ def test_status_dead_and_health():
         s.wait_healthy()
 
 
+ALONE = """
+set -e
+mount -t tmpfs none /dev/shm
+redis() {
+	mkdir /dev/shm/ufop-up-$1
+	redis-server --port 0 --unixsocket /dev/shm/ufop-up-$1/redis.sock \\
+	    --save '' --daemonize yes --dir /dev/shm --logfile $1.log \\
+	    --pidfile /dev/shm/$1.pid >/dev/null
+	until redis-cli -s /dev/shm/ufop-up-$1/redis.sock ping >/dev/null 2>&1
+	do :; done
+}
+trap 'kill $(cat /dev/shm/*.pid)' EXIT
+redis a
+"$1" status
+echo "one: $?"
+redis b
+"$1" status || echo "two: $?"
+"$1" status -s redis.url=unix:///dev/shm/ufop-up-b/redis.sock
+echo "named: $?"
+"""
+
+
+def test_status_finds_the_redis_of_ufop_up():
+    """In a place of its own, where no other `ufop up` can be running."""
+    harness.need_program("unshare")
+    probe = subprocess.run(["unshare", "-mnpf", "true"], capture_output=True)
+    if probe.returncode != 0:
+        harness.skip("no namespaces: %s" % probe.stderr.decode())
+    r = subprocess.run(["unshare", "-mnpf", "sh", "-c", ALONE, "sh", UFOP],
+                       capture_output=True, text=True, timeout=25, cwd="/")
+    check("one: 0" in r.stdout and "named: 0" in r.stdout, "%r", r)
+    check(re.search(r"two: [1-9]", r.stdout) and
+          "2 `ufop up` run here" in r.stderr and
+          "-s redis.url=unix:///dev/shm/ufop-up-" in r.stderr, "%r", r)
+
+
 def test_status_watch():
     with Stack() as s:
         p = subprocess.Popen([UFOP, "status", "--watch", "-C", s.dir],
