@@ -585,7 +585,7 @@ conn_sweep(int64_t now_ms)
 }
 
 int
-conn_drain(void)
+conn_drain(bool patient)
 {
 	struct connection	*c, *next;
 	struct conn		*cn;
@@ -597,7 +597,8 @@ conn_drain(void)
 			continue;		/* Kore's own, to its parent */
 		cn = c->hdlr_extra;
 		if (cn->req == NULL && cn->state == CONN_HEAD &&
-		    TAILQ_EMPTY(&c->send_queue))
+		    TAILQ_EMPTY(&c->send_queue) &&
+		    !(patient && (cn->began_us == 0 || cn->in_len > 0)))
 			kore_connection_disconnect(c);
 		else
 			busy++;

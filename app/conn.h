@@ -103,7 +103,10 @@ void	 conn_drop_draft(struct conn *);
 void	 conn_resume(void);
 /* Answer 408 to those that take too long; to be called every 100 ms or so. */
 void	 conn_sweep(int64_t now_ms);
-/* Close those without a request in hand; how many are left. */
-int	 conn_drain(void);
+/*
+ * Close those without a request in hand; how many are left.  While patient, one
+ * that has not asked for anything yet, or has begun to, is waited for.
+ */
+int	 conn_drain(bool patient);
 
 #endif

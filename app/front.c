@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
 #include <signal.h>
@@ -31,8 +32,15 @@
 #define SPOOL_SWEEP_MS	60000
 /* More than the longest a request can take once it is queued. */
 #define DRAIN_GRACE_MS	1000
+/* For Redis to answer a front whose sockets another may serve meanwhile. */
+#define BEGIN_MS	1000
+/* For who has just connected to ask: a round trip or two. */
+#define DRAIN_NEW_MS	500
 /* A signal that comes again after so long means: at once. */
 #define IMPATIENT_MS	500
+/* Where sockets begin that are handed over, and how many may be. */
+#define LISTEN_FDS_START	3
+#define LISTEN_FDS_MAX		8
 /* Descriptors beside those of connections: Redis, spool, log, Kore's own. */
 #define NOFILES_EXTRA	512
 /*
@@ -46,10 +54,14 @@ struct front	front;
 static pid_t			 parent;
 static volatile sig_atomic_t	 stop_signal;	/* told to stop by it */
 static volatile sig_atomic_t	 stop_again;
+static int64_t			 begin_ms;	/* accepts nothing before; 0: does */
+static int64_t			 drain_new_ms;	/* begins to be impatient */
 static int64_t			 drain_until_ms;
 static int64_t			 swept_spool_ms;
 static bool			 soon;
 static bool			 resting;	/* full: accepts nothing */
+/* Sockets of others who listen on them after us. */
+static const struct listener	*handed_over[LISTEN_FDS_MAX];
 
 /* ---- what a Kore worker may call ------------------------------------- */
 
@@ -190,9 +202,9 @@ cannot_listen(const char *what, const char *setting)
 	fail(&err);
 }
 
-static void
-listen_at(const struct sockaddr *addr, socklen_t len, const char *what,
-    const char *setting)
+/* With a socket that is not bound yet. */
+static struct listener *
+listener_new(int family, const char *what, const char *setting)
 {
 	struct kore_server	*srv = kore_server_lookup("front");
 	struct listener		*l;
@@ -204,10 +216,80 @@ listen_at(const struct sockaddr *addr, socklen_t len, const char *what,
 	l = kore_listener_create(srv);
 	l->host = kore_strdup(what);
 	l->port = kore_strdup("");
-	if (!kore_listener_init(l, addr->sa_family, "conn_connect") ||
-	    bind(l->fd, addr, len) == -1 ||
+	if (!kore_listener_init(l, family, "conn_connect"))
+		cannot_listen(what, setting);
+	return (l);
+}
+
+static void
+listen_at(const struct sockaddr *addr, socklen_t len, const char *what,
+    const char *setting)
+{
+	struct listener	*l = listener_new(addr->sa_family, what, setting);
+
+	if (bind(l->fd, addr, len) == -1 ||
 	    listen(l->fd, (int)kore_socket_backlog) == -1)
 		cannot_listen(what, setting);
+}
+
+/* Or -1, also for what is no socket. */
+static int
+socket_option(int fd, int option)
+{
+	int		value;
+	socklen_t	len = sizeof(value);
+
+	return (getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ? value :
+	    -1);
+}
+
+/* Listens already; whoever gave it to us goes on when we are gone. */
+static void
+listen_handed_over(int fd, const struct listener **out)
+{
+	struct listener	*l;
+	struct ufop_err	 err;
+	int		 family = socket_option(fd, SO_DOMAIN);
+
+	if (socket_option(fd, SO_ACCEPTCONN) != 1 ||
+	    socket_option(fd, SO_TYPE) != SOCK_STREAM) {
+		err_set(&err, UFOP_CONFIG, "descriptor %d, which LISTEN_FDS "
+		    "speaks of, is no socket that listens for streams; a "
+		    "socket unit says ListenStream= and Accept=no", fd);
+		fail(&err);
+	}
+	l = listener_new(family, "handed over", "LISTEN_FDS");
+	/* Kore made one of its own there, with all that belongs to it. */
+	if (dup3(fd, l->fd, O_CLOEXEC) == -1 ||
+	    !kore_connection_nonblock(l->fd, family != AF_UNIX))
+		cannot_listen("a socket handed over", "LISTEN_FDS");
+	close(fd);
+	*out = l;
+}
+
+/*
+ * By the convention of systemd, see sd_listen_fds(3).  How many; 0 as well
+ * when it speaks to another process, as one that started us by a shell.
+ */
+static int
+listen_fds(void)
+{
+	const char	*pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	struct ufop_err	 err;
+	int64_t		 n;
+	int		 i;
+
+	if (pid == NULL || fds == NULL ||
+	    str_int(str_from(pid), 1, INT_MAX, &n) == -1 || n != getpid())
+		return (0);
+	if (str_int(str_from(fds), 0, LISTEN_FDS_MAX, &n) == -1) {
+		err_set(&err, UFOP_CONFIG, "LISTEN_FDS is '%s'; at most %d "
+		    "sockets can be handed over", fds, LISTEN_FDS_MAX);
+		fail(&err);
+	}
+	for (i = 0; i < (int)n; i++)
+		listen_handed_over(LISTEN_FDS_START + i, &handed_over[i]);
+	return ((int)n);
 }
 
 /* A socket that an earlier front left is in the way; a live one is not. */
@@ -320,10 +402,10 @@ kore_parent_configure(int argc, char **argv)
 	view_init();
 	set_kore();
 	path = settings_str(&front.settings, "front", "unix");
+	if (listen_fds() == 0 && path[0] == '\0')
+		listen_tcp();
 	if (path[0] != '\0')
 		listen_unix(path);
-	else
-		listen_tcp();
 }
 
 void
@@ -387,6 +469,29 @@ accept_again(void)
 	kore_platform_enable_accept();
 }
 
+/*
+ * Connections that come by a socket handed over could only be told that Redis
+ * has not answered yet, while an earlier front still serves them well.
+ */
+static void
+begin_later(void)
+{
+	if (handed_over[0] == NULL)
+		return;
+	begin_ms = clock_mono_ms() + BEGIN_MS;
+	/* Kore's loop leaves the listeners alone as long as it says so. */
+	worker->has_lock = 1;
+}
+
+static void
+begin(int64_t now_ms)
+{
+	if (begin_ms == 0 || (!link_ready() && now_ms < begin_ms))
+		return;
+	begin_ms = 0;
+	worker->has_lock = 0;
+}
+
 static void
 watch_listeners(void)
 {
@@ -415,7 +520,21 @@ on_stop(int sig)
 		stop_again = 1;
 }
 
-/* Take no new connection; those in the backlog are refused. */
+static bool
+is_handed_over(const struct listener *l)
+{
+	int	i;
+
+	for (i = 0; i < LISTEN_FDS_MAX; i++)
+		if (handed_over[i] == l)
+			return (true);
+	return (false);
+}
+
+/*
+ * Take no new connection.  Those in the backlog are refused, but where another
+ * front is to come, or is there: they wait for that one.
+ */
 static void
 stop_listening(void)
 {
@@ -427,11 +546,12 @@ stop_listening(void)
 		worker->has_lock = 1;
 		return;
 	}
-	if (!resting)
+	if (!resting && begin_ms == 0)
 		kore_platform_disable_accept();
 	LIST_FOREACH(srv, &kore_servers, list)
 		LIST_FOREACH(l, &srv->listeners, list)
-			(void)shutdown(l->fd, SHUT_RDWR);
+			if (!is_handed_over(l))
+				(void)shutdown(l->fd, SHUT_RDWR);
 }
 
 static void
@@ -443,6 +563,7 @@ drain_begin(int64_t now_ms)
 	for (i = 0; i < front.services.ntasks; i++)
 		if (front.services.tasks[i].task->timeout_ms > longest)
 			longest = front.services.tasks[i].task->timeout_ms;
+	drain_new_ms = now_ms + DRAIN_NEW_MS;
 	drain_until_ms = now_ms + longest + DRAIN_GRACE_MS;
 	front.draining = true;
 	log_info("front.stop signal=%d requests=%d", (int)stop_signal,
@@ -455,7 +576,7 @@ drain(int64_t now_ms)
 {
 	if (!front.draining)
 		drain_begin(now_ms);
-	if (conn_drain() > 0 && now_ms < drain_until_ms && !stop_again)
+	if (conn_drain(now_ms < drain_new_ms) > 0 && now_ms < drain_until_ms && !stop_again)
 		return;
 	/* Kore's loop ends when it sees its signal; have it look at once. */
 	sig_recv = SIGTERM;
@@ -481,6 +602,8 @@ sweep(void *arg, u_int64_t kore_now)
 	accept_again();
 	if (stop_signal != 0)
 		drain(now_ms);
+	else
+		begin(now_ms);
 	hurry = front.draining || !link_ready();
 	kore_timer_add(sweep, hurry ? SWEEP_SOON_MS : SWEEP_MS, NULL,
 	    KORE_TIMER_ONESHOT);
@@ -511,6 +634,7 @@ kore_worker_configure(void)
 	http_request_limit = front.max_connections;
 	swept_spool_ms = clock_mono_ms();
 	watch_listeners();
+	begin_later();
 	conn_init();
 	link_start();
 	sweep(NULL, 0);
