@@ -6,6 +6,8 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -28,6 +30,7 @@ static void
 become(const struct part *part, int out, int keep_fd, pid_t parent)
 {
 	sigset_t	none;
+	char		pid[16];
 	int		null;
 
 	setpgid(0, 0);
@@ -46,6 +49,11 @@ become(const struct part *part, int out, int keep_fd, pid_t parent)
 		dup2(keep_fd, KEEP_FD);
 	else if (null == KEEP_FD)
 		close(null);
+	if (part->listens) {
+		snprintf(pid, sizeof(pid), "%d", (int)getpid());
+		setenv("LISTEN_PID", pid, 1);
+		setenv("LISTEN_FDS", "1", 1);
+	}
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);

@@ -22,6 +22,7 @@ struct part {
 	const char	*argv[PART_ARGV_MAX];	/* argv[0] is its path */
 	pid_t		 pid;		/* 0: does not run */
 	int		 out;		/* its stdout and stderr; -1: closed */
+	bool		 listens;	/* keep_fd is a socket, see LISTEN_FDS */
 	bool		 hold;		/* keep its lines back, see part_unhold() */
 	int64_t		 started_ms;	/* the times are CLOCK_MONOTONIC */
 	int64_t		 due_ms;	/* to be started again then; 0: not */
@@ -39,8 +40,9 @@ void	 part_init(struct part *, const char *name);
 
 /*
  * Start it.  Should this process die, the part gets a SIGTERM.  keep_fd is
- * left open in it as descriptor 3, unless it is -1.  -1 with err when it cannot
- * be forked; that the program cannot be run shows as exit status 127.
+ * left open in it as descriptor 3, unless it is -1; a part that listens is told
+ * of it as systemd would, see sd_listen_fds(3).  -1 with err when it cannot be
+ * forked; that the program cannot be run shows as exit status 127.
  */
 int	 part_start(struct part *, int keep_fd, struct ufop_err *);
 

@@ -13,9 +13,13 @@
  *	SWAP_NONE --up_swap()--> SWAP_WORKER --the new one is ready, the old is
  *	 ^     ^                  |             told to stop--> SWAP_FRONT
  *	 |     '-- it ends: the --'                                  |
- *	 |         old one goes on                                   |
- *	 '-- the new one answers: the relay sends to it, the old  ---'
- *	     is told to stop
+ *	 |         old one goes on         the new one answers, the  |
+ *	 |                                 old is told to stop       |
+ *	 '----- the old takes no new connection ---- SWAP_OLD <------'
+ *
+ * All fronts listen on one socket, which is ours, so that nobody finds it
+ * closed; each has one of its own besides, by which it is known whether that
+ * very one is there.
  */
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -44,7 +48,6 @@
 #include "part.h"
 #include "probe.h"
 #include "redis.h"
-#include "relay.h"
 #include "reqid.h"
 #include "up.h"
 
@@ -71,7 +74,7 @@ enum { REDIS, WORKER, FRONT, PARTS };
 #define SLOTS		(PARTS + OLD_MAX)
 
 enum state { STARTING, RUNNING, STOPPING };
-enum swap { SWAP_NONE, SWAP_WORKER, SWAP_FRONT };
+enum swap { SWAP_NONE, SWAP_WORKER, SWAP_FRONT, SWAP_OLD };
 
 struct up {
 	struct cli	*cli;
@@ -104,10 +107,10 @@ struct up {
 	enum swap	 swap;
 	int64_t		 swap_ms;	/* when it began */
 	struct part	*old;		/* the one that is being replaced */
-	struct relay	 relay;
-	int		 listen_fd;	/* until the relay has it */
+	int		 listen_fd;	/* of all fronts; -1: theirs is their own */
 	int		 nfronts;	/* each has a socket of its own */
 	char		 front_set[112]; /* "--set=front.unix=" and that */
+	char		 old_sock[96];	/* of the one that is being replaced */
 	char		*flags[PART_ARGV_MAX];	/* of every part; ends with NULL */
 };
 
@@ -347,7 +350,7 @@ plan_swaps(struct up *up, struct ufop_err *err)
 		    fixed[i][1], settings_str(&up->cli->settings, fixed[i][0],
 		    fixed[i][1]));
 	next_front(up);
-	return (relay_start(&up->relay, up->listen_fd, err));
+	return (0);
 }
 
 static int
@@ -420,7 +423,10 @@ stop(struct up *up)
 	/* How Redis takes its leave is of no use to anyone either. */
 	up->parts[REDIS].hold = !up->cli->debug;
 	probe_cancel(&up->probe);
-	relay_finish(&up->relay);
+	/* Those who connect now are refused when the last front has gone. */
+	if (up->listen_fd != -1)
+		close(up->listen_fd);
+	up->listen_fd = -1;
 	if (up->guest != NULL)
 		up->guest->stop(up->guest->arg);
 }
@@ -452,21 +458,25 @@ start_part(struct up *up, int which)
 		up->ready_fd = ready[0];
 	if (which == WORKER)
 		plan_self(up, WORKER, "runworker", ready[1] != -1);
-	if (which == FRONT)
+	if (which == FRONT) {
 		plan_self(up, FRONT, "runserver", false);
-	if (part_start(&up->parts[which], ready[1], &err) == -1)
+		up->parts[FRONT].listens = up->listen_fd != -1;
+	}
+	if (part_start(&up->parts[which], which == FRONT ? up->listen_fd :
+	    ready[1], &err) == -1)
 		give_up(up, NULL, &err);
 	if (ready[1] != -1)
 		close(ready[1]);
 }
 
+/* Whether somebody listens on that unix socket. */
 static bool
-redis_answers(const struct up *up)
+listens(const char *path)
 {
 	struct sockaddr_un	 sun = { .sun_family = AF_UNIX };
 	int			 fd, rc;
 
-	memcpy(sun.sun_path, up->redis_sock, sizeof(up->redis_sock));
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd == -1)
 		return (false);
@@ -482,7 +492,7 @@ redis_answers(const struct up *up)
 static void
 start_others(struct up *up)
 {
-	if (up->others_started || (up->own_redis && !redis_answers(up)))
+	if (up->others_started || (up->own_redis && !listens(up->redis_sock)))
 		return;
 	up->others_started = true;
 	start_part(up, WORKER);
@@ -562,8 +572,6 @@ ready(struct up *up)
 	up->state = RUNNING;
 	for (i = 0; i < PARTS; i++)
 		part_unhold(&up->parts[i], PART_SHOW_WARNINGS);
-	if (up->guest != NULL)
-		relay_front(&up->relay, up->host);
 	say_ready(up);
 }
 
@@ -660,7 +668,6 @@ swap_fail(struct up *up)
 	}
 	up->parts[which] = *up->old;
 	part_init(up->old, up->old->name);
-	/* The relay has not been told to go elsewhere. */
 	if (up->ready_fd != -1)
 		close(up->ready_fd);
 	up->ready_fd = -1;
@@ -675,6 +682,7 @@ swap_begin_front(struct up *up)
 	part_stop(up->old, up->drain_ms);
 	up->swap = SWAP_FRONT;
 	up->old = set_aside(up, FRONT);
+	memcpy(up->old_sock, up->host, strlen(up->host) + 1);
 	next_front(up);
 	up->parts[FRONT].hold = !up->cli->debug;
 	up->probe_ms = clock_mono_ms();
@@ -684,10 +692,10 @@ swap_begin_front(struct up *up)
 static void
 swap_front_ready(struct up *up)
 {
-	relay_front(&up->relay, up->host);
 	part_stop(up->old, up->drain_ms);
 	part_unhold(&up->parts[FRONT], PART_SHOW_WARNINGS);
-	swap_end(up, true);
+	up->swap = SWAP_OLD;
+	up->probe_ms = clock_mono_ms();
 }
 
 bool
@@ -712,6 +720,14 @@ up_swap(struct up *up)
 static void
 while_swapping(struct up *up, int64_t now)
 {
+	if (up->swap == SWAP_OLD) {
+		/* It closes this one when it takes from the other no more. */
+		if (!listens(up->old_sock) || now >= up->swap_ms + READY_MS)
+			swap_end(up, true);
+		else
+			up->probe_ms = now + PROBE_MS;
+		return;
+	}
 	if (up->swap == SWAP_FRONT && up->probe.fd == -1 &&
 	    now >= up->probe_ms &&
 	    probe_start(&up->probe, up->host, up->port, "/health") == -1)
@@ -758,13 +774,13 @@ part_ended(struct up *up, struct part *part, int wstatus)
 	case RUNNING:
 		/* Replaced and told to go, or about to be. */
 		if (part >= &up->parts[PARTS]) {
-			if (part == up->old)
+			if (part == up->old && up->swap != SWAP_OLD)
 				log_warn("up.died part=%s how=\"%s\"",
 				    part->name, how);
 			break;
 		}
-		if (up->swap != SWAP_NONE && part == &up->parts[up->swap ==
-		    SWAP_WORKER ? WORKER : FRONT]) {
+		if ((up->swap == SWAP_WORKER && part == &up->parts[WORKER]) ||
+		    (up->swap == SWAP_FRONT && part == &up->parts[FRONT])) {
 			log_err("up.swap part=%s how=\"%s\"", part->name,
 			    how);
 			swap_fail(up);
@@ -783,20 +799,6 @@ part_ended(struct up *up, struct part *part, int wstatus)
 	case STOPPING:
 		break;
 	}
-}
-
-/* Nothing can be reached any more. */
-static void
-relay_ended(struct up *up)
-{
-	struct ufop_err	err;
-
-	up->relay.pid = 0;
-	if (up->state == STOPPING)
-		return;
-	err_set(&err, UFOP_FAILED, "the relay in front of the front ended; "
-	    "start again");
-	give_up(up, NULL, &err);
 }
 
 static void
@@ -825,8 +827,6 @@ reap(struct up *up)
 			continue;
 		if (i < SLOTS)
 			part_ended(up, &up->parts[i], wstatus);
-		else if (pid == up->relay.pid)
-			relay_ended(up);
 		else if (up->guest != NULL)
 			up->guest->ended(up->guest->arg, pid, wstatus);
 	}
@@ -858,7 +858,6 @@ kill_all(struct up *up)
 
 	for (i = 0; i < SLOTS; i++)
 		part_kill(&up->parts[i]);
-	relay_kill(&up->relay);
 }
 
 static void
@@ -896,9 +895,7 @@ while_stopping(struct up *up, int64_t now)
 			part_kill(part);
 		return (true);
 	}
-	/* Those it led to are gone. */
-	relay_kill(&up->relay);
-	return (up->relay.pid != 0);
+	return (false);
 }
 
 /*
@@ -949,7 +946,8 @@ timeout_ms(const struct up *up, int64_t now)
 	}
 	if (up->swap != SWAP_NONE)
 		next = up->swap_ms + READY_MS;
-	if (up->swap == SWAP_FRONT && up->probe.fd == -1)
+	if (up->swap == SWAP_OLD ||
+	    (up->swap == SWAP_FRONT && up->probe.fd == -1))
 		next = up->probe_ms;
 	for (i = 0; i < SLOTS; i++) {
 		if (up->state == RUNNING && up->parts[i].due_ms != 0 &&
@@ -1059,7 +1057,6 @@ up_run(struct cli *cli, const char *address, const char *port,
 	up.began_ms = clock_mono_ms();
 	up.signal_fd = up.ready_fd = up.dir_fd = up.listen_fd = -1;
 	probe_init(&up.probe);
-	relay_init(&up.relay);
 	for (i = PARTS; i < SLOTS; i++)
 		part_init(&up.parts[i], "old");
 	part_init(&up.parts[REDIS], "redis");

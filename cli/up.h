@@ -18,8 +18,8 @@ struct up;
 
 /*
  * Who shares the loop of up_run().  Front and worker then read the settings
- * themselves, at each start anew, and listen behind a relay, so that they can
- * be replaced while it runs.
+ * themselves, at each start anew, and all fronts listen on one socket, so that
+ * they can be replaced while it runs.
  */
 struct up_guest {
 	void	*arg;
