@@ -124,11 +124,15 @@ def png_pixels(data):
     return rows
 
 
+def orientation_block(orientation):
+    """EXIF data that says only how a picture is to be turned."""
+    return b"II*\0" + struct.pack("<IH", 8, 1) + \
+        struct.pack("<HHII", 0x0112, 3, 1, orientation) + struct.pack("<I", 0)
+
+
 def with_orientation(jpeg, orientation):
     """The JPEG with an EXIF block in front that says how it is to be turned."""
-    tiff = b"II*\0" + struct.pack("<IH", 8, 1) + \
-        struct.pack("<HHII", 0x0112, 3, 1, orientation) + struct.pack("<I", 0)
-    body = b"Exif\0\0" + tiff
+    body = b"Exif\0\0" + orientation_block(orientation)
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + \
         jpeg[2:]
 

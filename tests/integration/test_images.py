@@ -2,10 +2,12 @@
 """The picture handlers over HTTP, with good pictures and with broken ones."""
 
 import os
+import re
 import subprocess
 import time
 
 import harness
+import heif
 import pictures
 from harness import Stack, check, check_answer, check_eq, check_error, data, \
     photo
@@ -211,6 +213,53 @@ def test_config_show_lists_the_formats(s):
             check_answer(r, 200, None)
         else:
             check_error(r, 415, name)
+
+
+def test_heic_and_avif_are_read(s):
+    rows = [[(255, 0, 0)] * 60 + [(0, 0, 255)] * 60 for _ in range(40)]
+    exif = pictures.orientation_block(6)
+    for kind, name, wanted in ((heif.HEVC, "heic", "jpg"),
+                               (heif.AV1, "avif", None)):
+        picture = heif.make(kind, rows, exif)
+        if picture is None:
+            harness.skip("libheif does not write " + name)
+        r = check_answer(s.post("q/imageInfo", picture)).json()
+        check_eq((r["format"], r["width"], r["height"]), (name, 120, 40))
+        r = check_answer(s.post("q/exif", picture)).json()
+        check_eq(r, {"Orientation": {"type": 3, "val": "Right-top"}})
+        # How it is turned is in a box of its own, not in the EXIF data.
+        r = check_answer(s.post("q/thumbnail/w/60/format/png", picture))
+        check_eq(pictures.size_of(r.body), ("png", 60, 20))
+        pixels = pictures.png_pixels(r.body)
+        for x, want in ((10, (255, 0, 0)), (50, (0, 0, 255))):
+            check(max(abs(a - b) for a, b in zip(pixels[10][x], want)) < 12,
+                  "%s: %r at %d", name, pixels[10][x], x)
+        # Without a word on it, a HEIC becomes a JPEG.
+        r = check_answer(s.post("q/thumbnail/w/60", picture))
+        if wanted:
+            check_eq(pictures.size_of(r.body), (wanted, 60, 20))
+        for n in (30, 200, len(picture) // 2, len(picture) - 9):
+            check_error(s.post("q/thumbnail/w/9", picture[:n]), 415)
+        # A size in the header that is not that of the pixels.
+        lies = re.sub(rb"(ispe.{4}).{8}", lambda m: m.group(1) +
+                      bytes((0, 0, 0, 9)) * 2, picture, flags=re.S)
+        check_error(s.post("q/thumbnail/w/9", lies), 415)
+        for seed in range(30):
+            r = s.post("q/thumbnail/w/9", pictures.flipped(picture, seed))
+            check(r.status in (200, 413, 415), "%s, seed %d: %r", name, seed,
+                  r)
+    s.check_works()
+
+
+def test_format_auto_is_the_callers_choice(s):
+    for accept, want in (("image/avif,image/webp,*/*", "image/webp"),
+                         ("*/*", "image/jpeg"),
+                         ("image/webp;q=0", "image/jpeg"), (None, "image/jpeg")):
+        r = s.post("q/imageView2/2/w/50/format/auto", photo(),
+                   headers=[("Accept", accept)] if accept else [])
+        check_eq(check_answer(r).type, want, accept)
+        check_eq(r.header("Vary"), "Accept")
+    check_eq(s.post("q/imageView2/2/w/50", photo()).header("Vary"), None)
 
 
 def test_photographs_of_the_repository_are_licensed(s):

@@ -145,9 +145,12 @@ match_heif(const unsigned char *p, size_t len)
 static int
 bad(struct ufop_err *err, const struct codec *codec, struct heif_error e)
 {
+	const char *why = e.message != NULL ? e.message : "no picture in it";
+
+	/* Some of libheif's sentences end with their line. */
 	return (image_err(err, UFOP_BAD_MEDIA, "the %s file is damaged, cut "
-	    "short or of an unknown kind (%.200s); send it as PNG or JPEG",
-	    codec->name, e.message != NULL ? e.message : "no picture in it"));
+	    "short or of an unknown kind (%.*s); send it as PNG or JPEG",
+	    codec->name, (int)strcspn(why, "\n"), why));
 }
 
 /* The picture of a file; close_file() in any case. */
@@ -282,7 +285,9 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 	    info->w ||
 	    api.heif_image_get_height(o.image, heif_channel_interleaved) !=
 	    info->h)
-		ret = bad(err, info->codec, e);
+		ret = bad(err, info->codec, e.code != heif_error_Ok ? e :
+		    (struct heif_error){ .message = "its pixels are not of the "
+		    "size that it says" });
 	else
 		ret = image_init(im, IMAGE_RGB, alpha, info->w, info->h, err);
 	if (ret == 0) {
