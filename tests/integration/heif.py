@@ -50,8 +50,10 @@ def make(kind, rows, exif=None):
     do("heif_image_add_plane", image, _INTERLEAVED, w, h, 8)
     pixels = lib.heif_image_get_plane(image, _INTERLEAVED,
                                       ctypes.byref(stride))
+    last = None
     for y, row in enumerate(rows):
-        data = b"".join(bytes(p) for p in row)
+        if row is not last:
+            data, last = b"".join(bytes(p) for p in row), row
         ctypes.memmove(pixels + y * stride.value, data, len(data))
     do("heif_context_encode_image", ctx, image, encoder, None,
        ctypes.byref(handle))

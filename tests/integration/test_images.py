@@ -251,6 +251,18 @@ def test_heic_and_avif_are_read(s):
     s.check_works()
 
 
+def test_heic_that_needs_too_much_memory(s):
+    """A sentence, and not the end of the child."""
+    row = [(10, 120, 200)] * 2600
+    picture = heif.make(heif.HEVC, [row] * 2600)
+    if picture is None:
+        harness.skip("libheif does not write heic")
+    check_eq(size(s.post("q/thumbnail/w/26", picture)), (26, 26))
+    with Stack({"ufop.memory": "100m"}, services="images") as small:
+        check_error(small.post("q/thumbnail/w/26", picture), 413, "memory")
+        small.check_works()
+
+
 def test_format_auto_is_the_callers_choice(s):
     for accept, want in (("image/avif,image/webp,*/*", "image/webp"),
                          ("*/*", "image/jpeg"),

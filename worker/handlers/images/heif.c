@@ -11,6 +11,8 @@
 #define AVIF_PIXELS_MAX	7680000	/* of a result: beyond, it takes seconds */
 #define AVIF_SPEED	8	/* 0 to 9; at 6 it takes three times as long */
 
+/* Measured: bytes that libheif and its decoders need for a pixel. */
+#define NEED		9
 #define LIBRARY		"libheif (Debian: libheif1)"
 
 /* What is used of libheif. */
@@ -268,12 +270,19 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
     struct ufop_err *err)
 {
 	struct opened o;
-	struct heif_error e = open_file(&o, p, len);
+	struct heif_error e;
 	bool alpha = false;
 	int ret = 0, stride = 0;
+	void *room;
 
 	(void)hints;
 	notes->shrink = 1;
+	/* Out of memory, libheif calls the file damaged: it is asked for before. */
+	room = image_malloc((size_t)info->w * (size_t)info->h * NEED, err);
+	if (room == NULL)
+		return (-1);
+	free(room);
+	e = open_file(&o, p, len);
 	if (e.code == heif_error_Ok) {
 		alpha = api.heif_image_handle_has_alpha_channel(o.handle);
 		e = api.heif_decode_image(o.handle, &o.image,
