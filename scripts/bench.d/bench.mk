@@ -17,9 +17,9 @@ $(BENCH)/%.o: scripts/bench.d/%.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-$(BENCH)/loop: $(BENCH)/loop.o $(BENCH)/parallel.o $(call obj,worker/run.c $(LIB_SRC) $(ROUTER_SRC))
+$(BENCH)/loop: $(BENCH)/loop.o $(BENCH)/parallel.o $(call obj,$(WORKER_SRC) $(LIB_SRC) $(ROUTER_SRC))
 	$(call say,LD,$@)
-	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router)
+	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker)
 
 $(BENCH)/direct.o: CPPFLAGS += $(KORE_FLAGS)
 $(BENCH)/direct.so: $(BENCH)/direct.o

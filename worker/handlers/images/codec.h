@@ -29,6 +29,7 @@ struct decode_hints {
 	double		 shrink;	/* the result has this much fewer a side */
 	bool		 resized;	/* pixels will be resampled anyway */
 	bool		 ycc;		/* Y, Cb, Cr are as good as R, G, B */
+	bool		 half;		/* Cb and Cr will have half the sides */
 	bool		 ignore_error;	/* what can be read of a broken file */
 };
 

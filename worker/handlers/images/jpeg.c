@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * JPEG by libjpeg-turbo, doing no more work than the result can show:
+ * JPEG by libjpeg-turbo, and what is most of them and most of their time by
+ * baseline.c, doing no more work than the result can show:
  * - the IDCT shrinks by 2, 4 or 8 where that leaves twice the target;
+ * - colours that will be written with half the sides are shrunk once more;
  * - when pixels will be resampled anyway, the Y, Cb and Cr planes are taken as
  *   they are in the file, without upsampling or colour conversion;
  * - of a crop only its rows and columns are decoded, and nothing below it.
@@ -9,6 +11,7 @@
  * libjpeg repairs what it can and goes on with grey blocks.  We would hand
  * that out as a picture, so its warnings of lost data are errors here.
  */
+#include "baseline.h"
 #include "codec.h"
 #include "exif.h"
 
@@ -244,38 +247,89 @@ choose_shrink(double target)
 	return (1);
 }
 
-/* Y, Cb, Cr (or grey) planes as the IDCT makes them. */
+/* Planes of side[c] x side[c] samples for each block of component c. */
 static int
-decode_planes(struct decoder *dec, struct ufop_err *err)
+planes_init(struct decoder *dec, const int *side, struct ufop_err *err)
 {
 	struct jpeg_decompress_struct *d = &dec->d;
 	size_t total = 0, at[3];
 	int n = d->num_components;
 
-	d->raw_data_out = TRUE;
-	d->do_fancy_upsampling = FALSE;
-	jpeg_start_decompress(d);
 	for (int c = 0; c < n; c++) {
 		const jpeg_component_info *ci = &d->comp_info[c];
-		struct plane *pl = &dec->out.plane[c];
-		size_t size = (size_t)ci->DCT_scaled_size;
+		size_t size = (size_t)side[c];
+		/* Samples of the whole picture for one of the plane. */
+		int64_t sx = d->max_h_samp_factor * DCTSIZE;
+		int64_t sy = d->max_v_samp_factor * DCTSIZE;
+		int64_t w = d->image_width * (int64_t)ci->h_samp_factor *
+		    side[c];
+		int64_t h = d->image_height * (int64_t)ci->v_samp_factor *
+		    side[c];
 
-		*pl = (struct plane){ .w = (int)ci->downsampled_width,
-		    .h = (int)ci->downsampled_height, .n = 1,
+		dec->out.plane[c] = (struct plane){ .w = (int)((w + sx - 1) / sx),
+		    .h = (int)((h + sy - 1) / sy), .n = 1,
 		    .stride = (size_t)ci->width_in_blocks * size,
-		    .sx = (double)(d->max_h_samp_factor * DCTSIZE) /
-		    (double)(ci->h_samp_factor * ci->DCT_scaled_size),
-		    .sy = (double)(d->max_v_samp_factor * DCTSIZE) /
-		    (double)(ci->v_samp_factor * ci->DCT_scaled_size) };
+		    .sx = (double)sx / (ci->h_samp_factor * side[c]),
+		    .sy = (double)sy / (ci->v_samp_factor * side[c]) };
 		/* The last row of MCUs may stand over what the component has. */
 		at[c] = total;
-		total += pl->stride * (size_t)d->total_iMCU_rows *
+		total += dec->out.plane[c].stride * (size_t)d->total_iMCU_rows *
 		    (size_t)ci->v_samp_factor * size;
 	}
+	free(dec->mem);
 	if ((dec->mem = image_malloc(total, err)) == NULL)
 		return (-1);
 	for (int c = 0; c < n; c++)
 		dec->out.plane[c].p = dec->mem + at[c];
+	dec->out.model = n == 1 ? IMAGE_GREY : IMAGE_YCC;
+	dec->out.nplanes = n;
+	return (0);
+}
+
+/*
+ * Half the size for colours, which will be of half the sides: they too have
+ * SHRINK_LEAVES samples for each.
+ */
+static int
+colour_side(const struct jpeg_decompress_struct *d,
+    const jpeg_component_info *ci, double shrink)
+{
+	int side = ci->DCT_scaled_size;
+
+	while (side > 1 && shrink * ci->h_samp_factor * side >=
+	    SHRINK_LEAVES * d->max_h_samp_factor * DCTSIZE &&
+	    shrink * ci->v_samp_factor * side >=
+	    SHRINK_LEAVES * d->max_v_samp_factor * DCTSIZE)
+		side /= 2;
+	return (side);
+}
+
+/* Y, Cb, Cr (or grey) planes as the IDCT makes them. */
+static int
+decode_planes(struct decoder *dec, const struct decode_hints *hints,
+    struct ufop_err *err)
+{
+	struct jpeg_decompress_struct *d = &dec->d;
+	int n = d->num_components, side[3];
+
+	d->raw_data_out = TRUE;
+	d->do_fancy_upsampling = FALSE;
+	jpeg_calc_output_dimensions(d);
+	for (int c = 0; c < n; c++)
+		side[c] = c > 0 && hints->half ? colour_side(d,
+		    &d->comp_info[c], hints->shrink) :
+		    d->comp_info[c].DCT_scaled_size;
+	if (!hints->ignore_error && baseline_takes(d)) {
+		if (planes_init(dec, side, err) == -1)
+			return (-1);
+		if (baseline_decode(d, dec->out.plane, side))
+			return (0);
+	}
+	for (int c = 0; c < n; c++)
+		side[c] = d->comp_info[c].DCT_scaled_size;
+	if (planes_init(dec, side, err) == -1)
+		return (-1);
+	jpeg_start_decompress(d);
 	for (JDIMENSION mcu = 0; d->output_scanline < d->output_height; mcu++) {
 		JSAMPARRAY planes[3];
 
@@ -293,8 +347,6 @@ decode_planes(struct decoder *dec, struct ufop_err *err)
 		    (d->max_v_samp_factor * d->min_DCT_scaled_size));
 	}
 	jpeg_finish_decompress(d);
-	dec->out.model = n == 1 ? IMAGE_GREY : IMAGE_YCC;
-	dec->out.nplanes = n;
 	return (0);
 }
 
@@ -390,7 +442,7 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 		break;
 	}
 	if (planes)
-		ret = decode_planes(&dec, err);
+		ret = decode_planes(&dec, hints, err);
 	else
 		ret = decode_lines(&dec, &hints->region, err);
 	/* Adobe writes CMYK upside down, and says so; others do not. */

@@ -215,12 +215,13 @@ picture_crop(struct picture *p, const struct crop *c, struct ufop_err *err)
 /* ---- pixels ---------------------------------------------------------- */
 
 static int
-decode(struct picture *p, bool ycc, struct ufop_err *err)
+decode(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 {
 	double k = magnification(p), reach = LOBES / (k < 1 ? k : 1) + 1;
 	struct rect r = p->view, b = p->bounds;
 	struct decode_hints hints = {
 		.shrink = 1 / k, .resized = is_resized(p), .ycc = ycc,
+		.half = half && !p->info.has_profile,
 		.ignore_error = p->ignore_error
 	};
 	struct decode_notes notes = { .shrink = 1 };
@@ -357,7 +358,7 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 	int64_t start;
 	int ret;
 
-	if (!p->decoded && decode(p, ycc, err) == -1)
+	if (!p->decoded && decode(p, ycc, half, err) == -1)
 		return (-1);
 	start = now_us();
 	if ((icc = pending_profile(p, &icc_len)) != NULL)
