@@ -3,8 +3,11 @@
 
 import fcntl
 import os
+import pty
 import re
+import select
 import shutil
+import signal
 import subprocess
 import tempfile
 
@@ -146,21 +149,46 @@ def test_libufop_shows_only_its_own_names():
 
 
 @deadline(120)
-def test_completion_offers_commands_and_options():
-    with Installation() as i:
-        script = """
-. '%s/share/bash-completion/completions/ufop'
-compopt() { :; }
-try() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _ufop; echo "${COMPREPLY[*]}"; }
-try ufop cr
-try ufop deploy --fr
-try ufop config ch
-try ufop up --de
-""" % i.prefix
-        r = subprocess.run(["bash", "--norc", "-c", script],
-                           capture_output=True, text=True, env=i.env)
-        check_eq(r.stdout.split(), ["createproject", "--from=", "check",
-                                    "--debug"], r.stderr)
+class Shell:
+    """An interactive bash, to press keys in."""
+
+    def __init__(self, env):
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"],
+                       dict(env, TERM="dumb", PS1="$ ", INPUTRC="/dev/null"))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.fd)
+
+    def press(self, keys, wanted):
+        """Until the terminal shows what is wanted."""
+        os.write(self.fd, keys.encode())
+        shown = ""
+        while wanted not in shown:
+            check(select.select([self.fd], [], [], 10)[0],
+                  "%r shows %r, not %r", keys, shown, wanted)
+            shown += os.read(self.fd, 4096).decode().replace("\a", "")
+
+
+@deadline(60)
+def test_completion_offers_commands_options_and_their_values():
+    clear = "\x15"          # Ctrl-U
+    with Installation() as i, Shell(i.env) as shell:
+        shell.press(". '%s/share/bash-completion/completions/ufop'; "
+                    "echo re''ady\n" % i.prefix, "ready\r\n")
+        for keys, wanted in (("ufop cr\t", "ufop createproject "),
+                             ("ufop deploy --fr\tpu\t", "--from=push"),
+                             ("ufop deploy --cli qa\t", "--cli qappctl"),
+                             ("ufop config ch\t", "ufop config check"),
+                             ("ufop up --de\t", "ufop up --debug"),
+                             ("ufop process /dev/nul\t", "/dev/null")):
+            shell.press(clear + keys, wanted)
 
 
 @deadline(120)
