@@ -3,6 +3,7 @@
 
 import os
 import re
+import struct
 import subprocess
 import time
 
@@ -241,9 +242,7 @@ def test_heic_and_avif_are_read(s):
         for n in (30, 200, len(picture) // 2, len(picture) - 9):
             check_error(s.post("q/thumbnail/w/9", picture[:n]), 415)
         # A size in the header that is not that of the pixels.
-        lies = re.sub(rb"(ispe.{4}).{8}", lambda m: m.group(1) +
-                      bytes((0, 0, 0, 9)) * 2, picture, flags=re.S)
-        check_error(s.post("q/thumbnail/w/9", lies), 415)
+        check_error(s.post("q/thumbnail/w/9", lying(picture, 9)), 415)
         for seed in range(30):
             r = s.post("q/thumbnail/w/9", pictures.flipped(picture, seed))
             check(r.status in (200, 413, 415), "%s, seed %d: %r", name, seed,
@@ -251,15 +250,44 @@ def test_heic_and_avif_are_read(s):
     s.check_works()
 
 
-def test_heic_that_needs_too_much_memory(s):
+def lying(picture, side):
+    """The AVIF or HEIC with another size in its header."""
+    return re.sub(rb"(ispe.{4}).{8}", lambda m: m.group(1) +
+                  side.to_bytes(4, "big") * 2, picture, flags=re.S)
+
+
+def test_heic_that_says_to_be_small_gets_no_memory():
+    row = [(10, 120, 200)] * 4000
+    for kind in (heif.HEVC, heif.AV1):
+        picture = heif.make(kind, [row] * 4000)
+        if picture is None:
+            harness.skip("libheif does not write it")
+        took = []
+        for data_ in (picture, lying(picture, 16)):
+            p = subprocess.run([harness.UFOP, "process", "--time",
+                                "thumbnail/w/8", "-"], input=data_,
+                               capture_output=True, timeout=60)
+            check_eq(p.returncode, 65 if took else 0, p.stderr)
+            took.append(float(re.search(rb"peak memory +([\d.]+)MB",
+                                        p.stderr).group(1)))
+        # 16 megapixels need 100 MB and more; 256 pixels have a few to spare.
+        check(took[0] > 90 and took[1] < took[0] * 0.6, "MB: %r", took)
+
+
+def test_pictures_that_need_too_much_memory(s):
     """A sentence, and not the end of the child."""
     row = [(10, 120, 200)] * 2600
     picture = heif.make(heif.HEVC, [row] * 2600)
     if picture is None:
         harness.skip("libheif does not write heic")
     check_eq(size(s.post("q/thumbnail/w/26", picture)), (26, 26))
+    # Runs of 128 pixels: a small file for 48 MB of them.
+    tga = struct.pack("<BBBHHBHHHHBB", 0, 0, 10, 0, 0, 0, 0, 0, 4096, 4096, 24,
+                      0) + b"\xff\1\2\3" * (4096 * 32)
+    check_eq(size(s.post("q/thumbnail/w/16/format/png", tga)), (16, 16))
     with Stack({"ufop.memory": "100m"}, services="images") as small:
         check_error(small.post("q/thumbnail/w/26", picture), 413, "memory")
+        check_error(small.post("q/thumbnail/w/26", tga), 413, "memory")
         small.check_works()
 
 

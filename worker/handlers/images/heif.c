@@ -2,8 +2,12 @@
 /* AVIF in and out, HEIC in, by libheif where it is installed. */
 #include "heif.h"
 
+#include <sys/mman.h>
+#include <sys/resource.h>
+
 #include <dlfcn.h>
 #include <libheif/heif.h>
+#include <sched.h>
 
 #include "codec.h"
 #include "exif.h"
@@ -13,6 +17,11 @@
 
 /* Measured: bytes that libheif and its decoders need for a pixel. */
 #define NEED		9
+#define NEED_MOST	36	/* with 12 bits, all of chroma, and alpha */
+#define MB		((size_t)1 << 20)
+/* Beside pixels; and for each of the threads, which are as many as CPUs. */
+#define NEED_EVER	(32 * MB)
+#define NEED_THREAD	(16 * MB)
 #define LIBRARY		"libheif (Debian: libheif1)"
 
 /* What is used of libheif. */
@@ -264,6 +273,65 @@ exif(const unsigned char *p, size_t len, size_t *out_len)
 	return (packed);
 }
 
+/* Bytes of private memory this process has mapped, to the next megabyte. */
+static size_t
+mapped(const struct rlimit *now)
+{
+	size_t low = 0, high = (size_t)1 << 40;
+
+	if (now->rlim_max < high)
+		high = (size_t)now->rlim_max;
+	/* /proc is closed to the sandbox; but a limit that is too low is felt. */
+	while (high - low > MB) {
+		struct rlimit try = { low + (high - low) / 2, now->rlim_max };
+		void *p = MAP_FAILED;
+
+		if (setrlimit(RLIMIT_DATA, &try) == 0)
+			p = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (p != MAP_FAILED) {
+			munmap(p, 4096);
+			high = (size_t)try.rlim_cur;
+		} else
+			low = (size_t)try.rlim_cur;
+	}
+	return (high);
+}
+
+/*
+ * heif_decode_image(), with no more memory than a picture of that size can
+ * need.  The stream inside of a file may hold another size than its header, and
+ * decoders make room for what they find there: a kilobyte asked for 400 MB.
+ */
+static struct heif_error
+decode_within(struct opened *o, const struct image_info *info,
+    enum heif_chroma chroma)
+{
+	struct heif_error e;
+#ifndef __SANITIZE_ADDRESS__
+	struct rlimit old, cap;
+	cpu_set_t cpus;
+	size_t most = (size_t)info->w * (size_t)info->h * NEED_MOST + NEED_EVER;
+
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		most += (size_t)CPU_COUNT(&cpus) * NEED_THREAD;
+	getrlimit(RLIMIT_DATA, &old);
+	most += mapped(&old);
+	cap = old;
+	if (most < cap.rlim_cur)
+		cap.rlim_cur = most;
+	setrlimit(RLIMIT_DATA, &cap);
+#else
+	(void)info;
+#endif
+	e = api.heif_decode_image(o->handle, &o->image, heif_colorspace_RGB,
+	    chroma, NULL);
+#ifndef __SANITIZE_ADDRESS__
+	setrlimit(RLIMIT_DATA, &old);
+#endif
+	return (e);
+}
+
 static int
 decode(struct image *im, const struct image_info *info, const unsigned char *p,
     size_t len, const struct decode_hints *hints, struct decode_notes *notes,
@@ -285,9 +353,8 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 	e = open_file(&o, p, len);
 	if (e.code == heif_error_Ok) {
 		alpha = api.heif_image_handle_has_alpha_channel(o.handle);
-		e = api.heif_decode_image(o.handle, &o.image,
-		    heif_colorspace_RGB, alpha ? heif_chroma_interleaved_RGBA :
-		    heif_chroma_interleaved_RGB, NULL);
+		e = decode_within(&o, info, alpha ?
+		    heif_chroma_interleaved_RGBA : heif_chroma_interleaved_RGB);
 	}
 	if (e.code != heif_error_Ok ||
 	    api.heif_image_get_width(o.image, heif_channel_interleaved) !=

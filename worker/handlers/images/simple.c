@@ -60,6 +60,10 @@ static const stbi_io_callbacks feed_callbacks = {
 static int
 bad(struct ufop_err *err, const struct codec *codec, const char *why)
 {
+	if (strcmp(why, "outofmem") == 0)	/* stb's word */
+		return (image_err(err, UFOP_TOO_BIG, "the %s file needs more "
+		    "memory than this task may use; send a smaller one",
+		    codec->name));
 	return (image_err(err, UFOP_BAD_MEDIA, "the %s file is damaged, cut "
 	    "short or of an unknown kind (%s); send it as PNG or JPEG",
 	    codec->name, why));
