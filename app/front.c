@@ -30,7 +30,7 @@
 /* While Redis is away or the end is near. */
 #define SWEEP_SOON_MS	20
 #define SPOOL_SWEEP_MS	60000
-/* More than the longest a request can take once it is queued. */
+/* For the last answers to be read. */
 #define DRAIN_GRACE_MS	1000
 /* For Redis to answer a front whose sockets another may serve meanwhile. */
 #define BEGIN_MS	1000
@@ -56,6 +56,7 @@ static volatile sig_atomic_t	 stop_signal;	/* told to stop by it */
 static volatile sig_atomic_t	 stop_again;
 static int64_t			 begin_ms;	/* accepts nothing before; 0: does */
 static int64_t			 drain_new_ms;	/* begins to be impatient */
+static int64_t			 drain_end_ms;	/* waits for no answer more */
 static int64_t			 drain_until_ms;
 static int64_t			 swept_spool_ms;
 static bool			 soon;
@@ -178,6 +179,7 @@ load(void)
 	front.header_timeout_ms = settings_time_ms(s, "front",
 	    "header_timeout");
 	front.body_timeout_ms = settings_time_ms(s, "front", "body_timeout");
+	front.drain_ms = settings_time_ms(s, "front", "drain");
 	front.max_connections = (uint32_t)settings_int(s, "front",
 	    "max_connections");
 	front.batch_max = (int)settings_int(s, "front", "batch_max");
@@ -564,7 +566,10 @@ drain_begin(int64_t now_ms)
 		if (front.services.tasks[i].task->timeout_ms > longest)
 			longest = front.services.tasks[i].task->timeout_ms;
 	drain_new_ms = now_ms + DRAIN_NEW_MS;
-	drain_until_ms = now_ms + longest + DRAIN_GRACE_MS;
+	if (longest > front.drain_ms)
+		longest = front.drain_ms;
+	drain_end_ms = now_ms + longest;
+	drain_until_ms = drain_end_ms + DRAIN_GRACE_MS;
 	front.draining = true;
 	log_info("front.stop signal=%d requests=%d", (int)stop_signal,
 	    request_count());
@@ -576,7 +581,9 @@ drain(int64_t now_ms)
 {
 	if (!front.draining)
 		drain_begin(now_ms);
-	if (conn_drain(now_ms < drain_new_ms) > 0 && now_ms < drain_until_ms && !stop_again)
+	front.ending = now_ms >= drain_end_ms;
+	if (conn_drain(now_ms < drain_new_ms) > 0 &&
+	    now_ms < drain_until_ms && !stop_again)
 		return;
 	/* Kore's loop ends when it sees its signal; have it look at once. */
 	sig_recv = SIGTERM;

@@ -47,6 +47,7 @@ struct front {
 	int64_t			 max_queue;	/* jobs of one pool */
 	int			 batch_max;	/* items */
 	int64_t			 keepalive_ms;
+	int64_t			 drain_ms;
 	int64_t			 header_timeout_ms;
 	int64_t			 body_timeout_ms;
 	uint32_t		 max_connections;
@@ -54,6 +55,7 @@ struct front {
 	bool			 debug;		/* 404 names the routes */
 
 	bool			 draining;	/* told to stop; takes nothing new */
+	bool			 ending;	/* waits for no answer any more */
 };
 
 extern struct front	front;

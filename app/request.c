@@ -881,10 +881,16 @@ give_up(struct request *r)
 		answer_break(r->conn);
 	} else {
 		take_back(r);
-		request_failf(r, UFOP_TIMED_OUT, "no answer within %lld ms, "
-		    "waiting in the queue included; the queue is too long, or "
-		    "%s took too long", (long long)r->timeout_ms,
-		    front.services.tasks[r->task].name);
+		if (front.ending)
+			request_failf(r, UFOP_UNAVAILABLE, "the front was "
+			    "stopped before %s had ended; try again",
+			    front.services.tasks[r->task].name);
+		else
+			request_failf(r, UFOP_TIMED_OUT, "no answer within "
+			    "%lld ms, waiting in the queue included; the queue "
+			    "is too long, or %s took too long",
+			    (long long)r->timeout_ms,
+			    front.services.tasks[r->task].name);
 	}
 }
 
@@ -896,7 +902,8 @@ request_sweep(int64_t now_ms)
 
 	for (i = 0; i < nslots; i++) {
 		r = slots[i];
-		if (r->used && r->give_up_ms != 0 && now_ms >= r->give_up_ms)
+		if (r->used && r->give_up_ms != 0 && (front.ending ||
+		    now_ms >= r->give_up_ms))
 			give_up(r);
 	}
 }

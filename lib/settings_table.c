@@ -216,7 +216,8 @@ const struct settings_row settings_table[] = {
 	    check_listen,
 	    "ADDRESS:PORT, such as 0.0.0.0:9100 or [::1]:9100", false },
 	{ "front", STRING("unix", "",
-	    "Listen on this unix socket instead.  Empty: on front.listen."),
+	    "Listen on this unix socket instead.  Empty: on front.listen.  "
+	    "Sockets that are handed over (LISTEN_FDS) come on top of it."),
 	    check_unix,
 	    "an absolute path of at most 107 bytes, or empty", false },
 	{ "front", INT("workers", "1", 1, 64,
@@ -234,6 +235,10 @@ const struct settings_row settings_table[] = {
 	{ "front", TIME("body_timeout", "60s", SEC, HOUR,
 	    "How long a request's body may take to arrive, all of it."),
 	    NULL, NULL, false },
+	{ "front", TIME("drain", "1h", 100, HOUR,
+	    "How long a front that stops waits for answers that are still to "
+	    "come, if no task's timeout ends it earlier.  Whoever has none by "
+	    "then gets a 503."), NULL, NULL, false },
 	{ "front", INT("batch_max", "100", 1, 10000,
 	    "Items that one POST /screenshot may ask for; beyond it the answer "
 	    "is 413."), NULL, NULL, false },

@@ -85,6 +85,22 @@ def test_front_finishes_requests_on_sigterm():
         check_answer(running.result())
 
 
+def test_front_that_may_wait_no_longer_says_so():
+    settings = dict(ONE, **{"front.drain": "300ms"})
+    with Stack(settings, services="faults debug") as s:
+        running = s.post_in_background("q/sleep/4000", b"x")
+        wait_until(lambda: s.running_len() == 1, 5, "the job runs")
+        check_eq(s.front.terminate(), 0, "exit status of the front")
+        check_error(running.result(), 503, "the front was stopped")
+        s.front.start()
+        # The reply comes all the same; nobody takes it, and it goes.
+        left = wait_until(lambda: s.redis("KEYS", "*:reply:*"), 10, "a reply")
+        check(s.redis("TTL", left[0]) > 0, "it stays for good")
+        s.redis("DEL", left[0])
+        s.wait_healthy()
+        s.check_works()
+
+
 def test_front_takes_nothing_new_on_sigterm():
     with Stack(ONE, services="faults debug") as s:
         running = s.post_in_background("q/sleep/1000", b"x")
