@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """
-docker or podman, whichever works, and the images of our Dockerfile built by it.
- Without a registry the base is made by debootstrap.
+docker or podman, whichever works, and the images it builds of our Dockerfile.
+Without a registry the base is made by debootstrap.
 
 The images stay, as ufop-test:slim and so on, so that the next run finds their
 layers; those of the run before are removed when new ones were made.

@@ -201,11 +201,16 @@ def test_documents_name_only_what_there_is():
                       "%s: there is no %s", name, target)
 
 
+def joined(code):
+    """With string literals that adjoin made one."""
+    return re.sub(r'(?<!\\)"\s*\n?\s*"', "", code)
+
+
 def literals():
     """All string literals of the C sources, those that adjoin as one."""
     out = []
     for path in glob.glob(os.path.join(ROOT, "*", "*.c")):
-        text = re.sub(r'"\s*\n?\s*"', "", read(path))
+        text = joined(read(path))
         out += re.findall(r'"((?:[^"\\\n]|\\.)*)"', text)
     return "\n".join(out).replace('\\"', '"')
 
@@ -221,6 +226,33 @@ def test_messages_of_the_operators_guide_are_the_codes_own():
             part = part.strip(" :;'")
             check(len(part) < 4 or part in code, "%r of %r is not in the code",
                   part, row)
+
+
+def test_each_message_says_what_to_do_or_the_operators_guide_does():
+    """Those that a caller, an operator or an author of handlers may meet."""
+    text = read("docs", "operating.md")
+    rows = re.findall(r"^\| `([^`]+)` \| .+ \|$",
+                      text[text.index("## Messages"):], re.M)
+    known = [re.compile(".*".join(re.escape(part.strip())
+                                  for part in row.split("…"))) for row in rows]
+    seen, unknown = 0, []
+    for path in glob.glob(os.path.join(ROOT, "*", "*.c")):
+        if os.path.basename(os.path.dirname(path)) not in (
+                "app", "lib", "router", "worker"):
+            continue
+        code = joined(read(path))
+        for message in re.findall(
+                r'\b(?:request_failf|err_set|err_sys|ufop_fail)\([^;"]*'
+                r'"((?:[^"\\]|\\.)*)"', code):
+            message = re.sub(r"%[-.*0-9]*[hlz]*[a-z]", "…", message)
+            if not message.strip("… :"):
+                continue            # it passes another's on
+            seen += 1
+            if "; " not in message and not any(k.search(message)
+                                               for k in known):
+                unknown.append(message)
+    check(seen > 200, "only %d messages were found", seen)
+    check_eq(unknown, [], "messages without a remedy")
 
 
 def test_manuals_in_the_tree_are_sound():

@@ -39,7 +39,7 @@ static int
 slow(struct ufop_job *job, struct ufop_reply *reply)
 {
 	ufop_log(job, "has begun");
-	sleep(2);
+	usleep(1500000);
 	return (ufop_reply_textf(reply, "slow"));
 }
 
