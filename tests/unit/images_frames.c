@@ -119,6 +119,43 @@ test_images_frames_go_through_steps(void)
 	free(b.p);
 }
 
+/* Cut short it is an error, wherever; flipped bits do no harm. */
+void
+test_images_frames_damaged(void)
+{
+	static const struct codec *const codecs[] = { &codec_gif, &codec_webp };
+	static const char cmd[] = "imageView2/2/w/20";
+
+	for (int c = 0; c < 2; c++) {
+		struct bytes b = movie(codecs[c], true, 0);
+		struct ufop_err err;
+
+		/* Of a GIF, the last byte says nothing but that it ends. */
+		for (size_t n = 1; n + 1 < b.len; n += 1 + b.len / 300) {
+			unsigned char *copy = malloc(n);
+			int code;
+
+			memcpy(copy, b.p, n);
+			code = kit_run(cmd, copy, n, NULL, NULL, &err);
+			CHECK_MSG(code == UFOP_BAD_MEDIA, "%s: %zu of %zu: %d",
+			    codecs[c]->name, n, b.len, code);
+			free(copy);
+		}
+		for (size_t i = 0; i < b.len * 8; i += 1 + b.len * 8 / 400) {
+			int code;
+
+			b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
+			code = kit_run(cmd, b.p, b.len, NULL, NULL, &err);
+			CHECK_MSG(code == 0 || code == UFOP_BAD_MEDIA ||
+			    code == UFOP_TOO_BIG, "%s, bit %zu: %d",
+			    codecs[c]->name, i, code);
+			b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
+		}
+		CHECK_INT(kit_run(cmd, b.p, b.len, NULL, NULL, &err), 0);
+		free(b.p);
+	}
+}
+
 void
 test_images_frames_are_limited(void)
 {
