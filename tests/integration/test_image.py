@@ -157,14 +157,17 @@ def test_full_image_takes_screenshots():
                        "seccomp=" + f.name) as c:
             check_error(shoot(c), 503, "user namespaces")
     for options, words in (
-            ((), "egress is weaker"),
-            (("--security-opt", unmask), "shut in namespaces, its own "
-             "sandbox is on")):
+            ((), "weaker than it could be"),
+            (("--security-opt", unmask), "namespaces of its own, without a "
+             "network; Chromium's sandbox is on")):
         with Container(engine, image, "--security-opt", "seccomp=" + PROFILE,
                        *options) as c:
             pictures_of_glyphs(c)
-            log = c.sh("cat /var/log/worker/worker.log")
-            check(words in log, "not %r: %s", words, log)
+            said = c.sh("cd /app && ufop config show")
+            check(words in said, "not %r: %s", words, said)
+            # A note is there at the next heartbeat.
+            wait_until(lambda: ("weaker" in c.sh("cd /app && ufop status")) ==
+                       ("weaker" in words), 15, "status tells it")
             took = c.stop()
             check(took < STOP_S, "it took %.1f s to stop", took)
 
