@@ -375,13 +375,20 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
     struct ufop_err *err)
 {
 	struct anim_reader *r = read_frames(info, p, len, err);
+	struct image more = { 0 };
 	int delay_ms, ret;
 
-	(void)hints;
 	notes->shrink = 1;
 	if (r == NULL)
 		return (-1);
 	ret = r->next(r, im, &delay_ms, err);
+	/* What was cut off behind the first of many frames has only one left. */
+	if (ret == 1 && info->frames == 1 && !hints->ignore_error &&
+	    r->next(r, &more, &delay_ms, err) == -1) {
+		image_release(im);
+		ret = -1;
+	}
+	image_release(&more);
 	r->close(r);
 	if (ret == 0)
 		return (bad(err, "no frame"));
