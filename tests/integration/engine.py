@@ -133,7 +133,7 @@ class Engine:
         # Of its own accord podman leaves HEALTHCHECK out.
         kind = ["--format", "docker"] if self.name == "podman" else []
         self.ok("build", "--network", "host", *kind, *self.limits, "-t",
-                tag, *args, directory)
+                tag, *args, directory, timeout=1200)
         if before not in (None, self.image_id(tag)):
             self("rmi", before)
 
