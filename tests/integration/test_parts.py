@@ -73,6 +73,8 @@ def test_compose_file_starts_parts_that_find_each_other():
             serves(port)
         finally:
             do("down", "-v", "-t", "1")
+            # podman-compose leaves it.
+            engine("network", "rm", project + "_default")
 
 
 # ---- Kubernetes --------------------------------------------------------
