@@ -280,9 +280,11 @@ store(unsigned char *out, size_t stride, const four *sum, int n)
 	__m128i v[DCTSIZE2 / 4];
 	const __m128 most = _mm_set1_ps(255);
 
+#pragma GCC unroll 16
 	for (int i = 0; i < FOURS(n); i++)
 		v[i] = _mm_cvttps_epi32(_mm_min_ps(_mm_max_ps((__m128)sum[i],
 		    _mm_setzero_ps()), most));
+#pragma GCC unroll 4
 	for (int i = 0; i < n * n / 4; i += 4) {
 		__m128i z = _mm_setzero_si128();
 		__m128i lo = _mm_packs_epi32(v[i], n > 2 ? v[i + 1] : z);
@@ -329,6 +331,7 @@ block(struct bits *stream, struct component *c, unsigned char *out, int n)
 	if (c->mean < INT16_MIN || c->mean > INT16_MAX)
 		return (false);
 	mean = 128.5f + (float)c->mean * basis[0][0];
+#pragma GCC unroll 16
 	for (int i = 0; i < fours; i++)
 		sum[i] = (four){ mean, mean, mean, mean };
 	while (k < DCTSIZE2 - 1) {
@@ -341,6 +344,7 @@ block(struct bits *stream, struct component *c, unsigned char *out, int n)
 			float f = (float)VALUE(e);
 			four v = { f, f, f, f };
 
+#pragma GCC unroll 16
 			for (int i = 0; i < fours; i++)
 				sum[i] += basis[k * fours + i] * v;
 		}
