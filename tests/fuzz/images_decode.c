@@ -9,15 +9,17 @@
  *	    tests/fuzz/images_decode.c \
  *	    $(ls worker/handlers/images/[!s]*.c) \
  *	    worker/handlers/images/s[!e]*.c $(LIBS_images) -ljansson
- *	./fuzz-decode -max_len=20000 -timeout=10 -rss_limit_mb=4000 DIR tests/data
+ *	./fuzz-decode -max_len=20000 -timeout=10 -rss_limit_mb=4000 DIR
  *
  * The first byte chooses what is asked for; the rest is the file.  PNG would
  * stop at its checksums, so they are ignored here (ignore-error/1) in half of
- * the runs.
+ * the runs.  A whole file of each format is put into DIR at the start: no
+ * fuzzer finds one by itself.
  */
 #include "info.h"
 #include "pipeline.h"
 
+int	LLVMFuzzerInitialize(int *, char ***);
 int	LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
 static const char *const cmds[] = {
@@ -27,14 +29,140 @@ static const char *const cmds[] = {
 };
 #define NCMDS	(sizeof(cmds) / sizeof(cmds[0]))
 
+static const struct limits limits = {
+	.max_pixels = 1 << 20, .max_side = 4096,
+	.max_output_pixels = 1 << 20, .max_output_side = 2048,
+	.max_frames = 20
+};
+
+/* ---- seeds ----------------------------------------------------------- */
+
+static void
+seed(const char *dir, const char *name, const void *file, size_t len)
+{
+	static unsigned char cmd;
+	char path[4096];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/seed-%s", dir, name);
+	if ((f = fopen(path, "wb")) == NULL || fputc(cmd++ % NCMDS, f) == EOF ||
+	    fwrite(file, 1, len, f) != len || fclose(f) != 0) {
+		perror(path);
+		exit(1);
+	}
+}
+
+static void
+fill(struct image *im, int model, int w, int h)
+{
+	struct ufop_err err;
+
+	if (image_init(im, model, model == IMAGE_RGB, w, h, &err) == -1)
+		abort();
+	for (int y = 0; y < h; y++)
+		for (size_t x = 0; x < im->plane[0].stride; x++)
+			im->plane[0].p[(size_t)y * im->plane[0].stride + x] =
+			    (unsigned char)(x * x / 7 + (size_t)(y * 5));
+}
+
+/* As the service itself writes them. */
+static void
+seed_stills(const char *dir)
+{
+	static const char *const words[] = {
+		"jpg", "jpg/interlace/1", "jpg/q/100", "png", "png/interlace/1",
+		"png/colors/9", "webp", "webp/q/100", "gif", "gif/interlace/1",
+		"tiff", "bmp", "tga"
+	};
+	static const int models[] = { IMAGE_RGB, IMAGE_GREY };
+	struct picture_times times;
+	struct picture_file out;
+	struct image im;
+	struct bytes png;
+	struct spec spec;
+	struct ufop_err err;
+	char cmd[64], name[64];
+
+	for (int m = 0; m < 2; m++) {
+		fill(&im, models[m], 61, 35);
+		if (codec_png.encode(&png, &im, &(struct encode_opts){ 0 },
+		    &err) == -1)
+			abort();
+		image_release(&im);
+		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+			snprintf(cmd, sizeof(cmd), "0/format/%s", words[i]);
+			if (grammar_view2(&spec, (struct str){ cmd,
+			    strlen(cmd) }, &err) == -1 || pipeline_run(&spec,
+			    &limits, png.p, png.len, &out, &times, &err) == -1) {
+				fprintf(stderr, "%s: %s\n", cmd, err.msg);
+				exit(1);
+			}
+			snprintf(name, sizeof(name), "%d-%zu", m, i);
+			seed(dir, name, out.bytes.p, out.bytes.len);
+			free(out.bytes.p);
+		}
+		free(png.p);
+	}
+}
+
+static void
+seed_moving(const char *dir, const struct codec *codec)
+{
+	struct anim_writer *w;
+	struct bytes out;
+	struct image im;
+	struct ufop_err err;
+
+	w = codec->write_frames(23, 17, 0, &(struct encode_opts){
+	    .quality = 75 }, &err);
+	for (int i = 0; w != NULL && i < 3; i++) {
+		fill(&im, IMAGE_RGB, 23, 17);
+		im.plane[0].p[i * 40] ^= 0x55;
+		if (w->add(w, &im, 50, &err) == -1)
+			abort();
+		image_release(&im);
+	}
+	if (w == NULL || w->finish(w, &out, &err) == -1)
+		abort();
+	w->close(w);
+	seed(dir, codec->name, out.p, out.len);
+	free(out.p);
+}
+
+/* What is only read, by hand. */
+static void
+seed_only_read(const char *dir)
+{
+	static const char pnm[] = "P6\n2 2\n255\nabcdefghijkl";
+	static const char psd[] = "8BPS\0\1\0\0\0\0\0\0\0\3\0\0\0\2\0\0\0\2"
+	    "\0\10\0\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0" "abcdefghijkl";
+
+	seed(dir, "pnm", pnm, sizeof(pnm) - 1);
+	seed(dir, "psd", psd, sizeof(psd) - 1);
+}
+
+int
+LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	const char *dir = NULL;
+
+	for (int i = 1; i < *argc && dir == NULL; i++)
+		if ((*argv)[i][0] != '-')
+			dir = (*argv)[i];
+	if (dir == NULL)
+		return (0);
+	seed_stills(dir);
+	seed_moving(dir, &codec_gif);
+	seed_moving(dir, &codec_webp);
+	seed_only_read(dir);
+	return (0);
+}
+
+/* ---------------------------------------------------------------------- */
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *p, size_t len)
 {
-	static const struct limits limits = {
-		.max_pixels = 1 << 20, .max_side = 4096,
-		.max_output_pixels = 1 << 20, .max_output_side = 2048,
-		.max_frames = 20
-	};
 	struct picture_times times;
 	struct picture_file out;
 	struct image_info info;
