@@ -311,6 +311,39 @@ def main():
                 "%.1f" % statistics.median(r[1] for r in one),
                 "%.1f" % statistics.median(r[1] for r in two),
                 "%.0f" % statistics.median(r[2] for r in two)))
+    if {"ufop", "playwright", "selenium"} <= set(names):
+        show_goals(got, args.markdown)
+
+
+def show_goals(got, markdown):
+    """What ufop is to reach, as ratios of medians."""
+    def median(name, page, clients, what):
+        return statistics.median(r[what] for r in got[name, page, clients])
+
+    def ratio(page, clients, what, other):
+        return median("ufop", page, clients, what) / \
+            median(other, page, clients, what)
+
+    row = "| %-8s | %-44s | %5s | %-13s | %-6s |" if markdown else \
+        "%-8s  %-44s  %5s  %-13s  %s"
+    print()
+    print(row % ("page", "ufop beside", "ratio", "goal", ""))
+    if markdown:
+        print(row % (("---",) * 5))
+    for page in PAGES:
+        for what, goal, most, value in (
+                ("p50 of playwright, 1 client", 0.75, True,
+                 ratio(page, 1, 0, "playwright")),
+                ("shots/s of playwright, 2 clients", 1.15, False,
+                 ratio(page, 2, 1, "playwright")),
+                ("shots/s of Selenium (new tabs), 2 clients", 2, False,
+                 ratio(page, 2, 1, "selenium")),
+                ("PSS of playwright", 0.8, True,
+                 ratio(page, 2, 2, "playwright"))):
+            met = value <= goal if most else value >= goal
+            print(row % (page, what, "%.2f" % value,
+                         "at %s %g" % ("most" if most else "least", goal),
+                         "met" if met else "missed"))
 
 
 if __name__ == "__main__":
