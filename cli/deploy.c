@@ -6,7 +6,9 @@
  *	config ▸ register ▸ build ▸ push ▸ release ▸ deploy
  *
  * Each step is a command that is shown before it runs and whose output is left
- * alone.  The one that fails is named, and --from goes on there.
+ * alone.  The one that fails is named, and --from goes on there.  The first two
+ * change nothing when all is as it should be, and what is released is what they
+ * say: they are part of whatever ends in a release, even if --from is past them.
  */
 #include <sys/wait.h>
 
@@ -39,7 +41,8 @@ static const struct cli_opt opts[] = {
 	{ OPT_EXPECT, "expect", "N",
 	    "how many instances; the last step is left out if not given" },
 	{ OPT_FROM, "from", "STEP",
-	    "begin with config, register, build, push, release or deploy" },
+	    "begin with config, register, build, push, release or deploy; up to "
+	    "release the first two are made sure of in any case" },
 	{ OPT_DRY_RUN, "dry-run", NULL, "only show what would be run" },
 	{ 0 }
 };
@@ -242,20 +245,27 @@ step_config(const struct deploy *d, struct ufop_err *err)
 	return (rc);
 }
 
-/* Whether the list names it, as a word of its own. */
+/*
+ * Whether the list has it in its first column: what stands behind it are words
+ * of the owners.
+ */
 static bool
 is_listed(const struct buf *list, const char *name)
 {
-	size_t		 n = strlen(name);
-	const char	*p = list->p;
-	static const char of_name[] = "abcdefghijklmnopqrstuvwxyz"
-			    "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+	static const char	frame[] = " \t|";	/* around a column */
+	struct str		rest = { list->p, list->len }, line;
+	size_t			from, to;
 
-	while (p != NULL && (p = strstr(p, name)) != NULL) {
-		if ((p == list->p || strchr(of_name, p[-1]) == NULL) &&
-		    (p[n] == '\0' || strchr(of_name, p[n]) == NULL))
+	while (rest.s != NULL) {
+		line = str_cut(&rest, '\n');
+		for (from = 0; from < line.len &&
+		    strchr(frame, line.s[from]) != NULL; from++)
+			continue;
+		for (to = from; to < line.len && line.s[to] != '\r' &&
+		    strchr(frame, line.s[to]) == NULL; to++)
+			continue;
+		if (str_eq_c(str_slice(line, from, to), name))
 			return (true);
-		p += n;
 	}
 	return (false);
 }
@@ -286,7 +296,15 @@ step_register(const struct deploy *d, struct ufop_err *err)
 	}
 	if (d->dry_run)
 		printf("# unless that lists %s:\n", d->dora.name);
-	return (command(d, REGISTER, argv, NULL, err));
+	rc = command(d, REGISTER, argv, NULL, err);
+	if (rc == -1 && d->from > REGISTER) {
+		/* Whoever begins later may know better than the list. */
+		fprintf(stderr, "ufop: note: the list does not name %s, and it "
+		    "could not be registered; going on, as --from says\n",
+		    d->dora.name);
+		return (0);
+	}
+	return (rc);
 }
 
 static int
@@ -370,9 +388,8 @@ check_programs(const struct deploy *d, struct ufop_err *err)
 		return (err_set(err, UFOP_CONFIG, "step %s: cannot find the "
 		    "program '%s'; download it from the platform "
 		    "(developer.qiniu.com/dora), put it on your PATH or name it "
-		    "by --cli, and log in: %s login", step_names[d->from <=
-		    REGISTER ? REGISTER : d->from == BUILD ? PUSH : d->from],
-		    d->dora.tool, d->dora.tool));
+		    "by --cli, and log in: %s login", step_names[d->from ==
+		    DEPLOY ? DEPLOY : REGISTER], d->dora.tool, d->dora.tool));
 	return (0);
 }
 
@@ -391,6 +408,12 @@ parse(struct cli *cli, struct deploy *d, int argc, char **argv)
 		case CLI_EXIT:
 			return (-1);
 		case OPT_REGION:
+			if (!dora_is_region(optarg)) {
+				cli->status = cli_usage(cli, "--region: '%s' "
+				    "is not the name of a region, as z0 is",
+				    optarg);
+				return (-1);
+			}
 			d->region = optarg;
 			break;
 		case OPT_EXPECT:
@@ -453,7 +476,9 @@ run(struct cli *cli, int argc, char **argv)
 	if (dora_check(&d.dora, &err) == -1 ||
 	    (!d.dry_run && check_programs(&d, &err) == -1))
 		return (cli_fail(&err));
-	for (step = (int)d.from; step < STEPS; step++) {
+	for (step = d.from == DEPLOY ? DEPLOY : CONFIG; step < STEPS; step++) {
+		if (step > REGISTER && step < (int)d.from)
+			continue;
 		if (run_step(&d, (enum step)step, &err) == -1)
 			return (cli_fail(&err));
 	}

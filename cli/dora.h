@@ -50,6 +50,9 @@ int	 dora_opt(struct dora *, int code, struct ufop_err *);
 /* All options have been read: -1 with err for what is missing or wrong. */
 int	 dora_check(struct dora *, struct ufop_err *);
 
+/* Whether it can be the name of a region of the platform. */
+bool	 dora_is_region(const char *);
+
 /* The content of dora.yaml. */
 void	 dora_yaml(const struct dora *, struct buf *out);
 

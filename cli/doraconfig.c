@@ -87,6 +87,79 @@ is_flavor(const char *s)
 	    str_int(rest, 1, 1024, &n) == 0);
 }
 
+/*
+ * One part of the path of an image: small letters and digits, between them
+ * one '.', one or two '_', or any number of '-'.
+ */
+static bool
+is_path_part(struct str s)
+{
+	size_t	i = 0, n;
+	bool	ends_well = false;
+
+	while (i < s.len) {
+		n = 1;
+		ends_well = strchr(LOWER DIGITS, s.s[i]) != NULL;
+		if (!ends_well) {
+			while (i + n < s.len && s.s[i + n] == s.s[i])
+				n++;
+			if (i == 0 || !(s.s[i] == '-' || (s.s[i] == '_' &&
+			    n <= 2) || (s.s[i] == '.' && n == 1)))
+				return (false);
+			if (i + n < s.len &&
+			    strchr(LOWER DIGITS, s.s[i + n]) == NULL)
+				return (false);
+		}
+		i += n;
+	}
+	return (ends_well);
+}
+
+/* registry.example.com:5000: what a first part is that is none of the path. */
+static bool
+is_registry(struct str s)
+{
+	struct str	host = str_cut(&s, ':');
+	int64_t		port;
+	size_t		i;
+
+	for (i = 0; i < host.len; i++) {
+		if (strchr(LOWER UPPER DIGITS ".-", host.s[i]) == NULL)
+			return (false);
+	}
+	if (s.s != NULL)
+		return (host.len > 0 && str_int(s, 1, 65535, &port) == 0);
+	return (str_eq_c(host, "localhost") || str_find(host, '.') > 0);
+}
+
+/* [registry/]path[/path...]:tag, as docker takes it. */
+static bool
+is_image(const char *image)
+{
+	const char	*tag = strchr(base_name(image), ':');
+	struct str	 rest, part;
+	bool		 first = true;
+
+	if (tag == NULL || tag[1] == '.' || !is_word(tag + 1, LOWER UPPER DIGITS
+	    "._-", 128) || tag - image > 255)
+		return (false);
+	rest = (struct str){ image, (size_t)(tag - image) };
+	while (rest.s != NULL) {
+		part = str_cut(&rest, '/');
+		if (!is_path_part(part) &&
+		    !(first && rest.s != NULL && is_registry(part)))
+			return (false);
+		first = false;
+	}
+	return (true);
+}
+
+bool
+dora_is_region(const char *s)
+{
+	return (is_word(s, LOWER UPPER DIGITS "_-", 64));
+}
+
 int
 dora_check(struct dora *d, struct ufop_err *err)
 {
@@ -106,11 +179,10 @@ dora_check(struct dora *d, struct ufop_err *err)
 		fprintf(stderr, "ufop: note: the platform's guide wants a name "
 		    "of %d to %d characters, '%s' has %zu\n",
 		    NAME_ADVISED_MIN, NAME_ADVISED_MAX, d->name, n);
-	if (!is_word(d->tag, LOWER UPPER DIGITS "._-/:", 200) ||
-	    strchr(base_name(d->tag), ':') == NULL)
+	if (!is_image(d->tag))
 		return (err_set(err, UFOP_USAGE, "'%s' is not the name of an "
-		    "image with its tag; such as %s:%s", d->tag, d->name,
-		    d->version));
+		    "image, in small letters, with one tag behind it; such as "
+		    "%s:%s", d->tag, d->name, d->version));
 	if (!is_word(d->version, LOWER UPPER DIGITS "._-", 64))
 		return (err_set(err, UFOP_USAGE, "the version '%s' is not made "
 		    "of letters, digits, '.', _ and -", d->version));

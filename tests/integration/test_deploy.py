@@ -114,6 +114,12 @@ def test_wrong_words_are_refused():
                 ({"-n": "Big"}, "Big"), ({"-n": None}, "-n"),
                 ({"-t": None}, "-t"), ({"-v": None}, "-v"),
                 ({"-t": "no-tag"}, "no-tag"), ({"-t": "-x:1"}, "-x:1"),
+                ({"-t": "foo:"}, "'foo:'"), ({"-t": ":v1"}, "':v1'"),
+                ({"-t": "a/:v1"}, "a/:v1"), ({"-t": "FOO:v1"}, "FOO"),
+                ({"-t": "a:v1:v2"}, "a:v1:v2"), ({"-t": "a:.x"}, "a:.x"),
+                ({"-t": "a..b:v1"}, "a..b"), ({"-t": "a_:v1"}, "a_:v1"),
+                ({"-t": "a//b:v1"}, "a//b"), ({"-t": "h:0/a:v1"}, "h:0"),
+                ({"-t": "a/reg.io:5/b:v1"}, "reg.io:5"),
                 ({"-v": "v 1"}, "v 1"),
                 ({"--flavor": "C1"}, "C2M4"),
                 ({"--flavor": "1C1M"}, "C2M4")):
@@ -123,6 +129,15 @@ def test_wrong_words_are_refused():
                 r = p.run(UFOP, command, *args)
                 check_eq(r.returncode, 64, "%r: %s" % (args, r.stderr))
                 check(word in r.stderr, "%r: %s", args, r.stderr)
+        for image in ("reg.example.com:5000/Me/my-ufop:v1", "A.io/a/b:V_1",
+                      "localhost/a__b.c--d:1.0-x"):
+            ok = "Me" not in image
+            r = p.run(UFOP, "doraconfig", "-n", "my-ufop", "-t", image, "-v",
+                      "v1")
+            check_eq(r.returncode, 0 if ok else 64, image)
+        for region in ("", "-x", "z 0"):
+            r = p.deploy(*ARGS, "--region=" + region)
+            check_eq(r.returncode, 64, "region %r: %s" % (region, r.stderr))
         r = p.run(UFOP, "doraconfig", "-n", "abc", "-t", "a:1", "-v", "1")
         check_eq(r.returncode, 0, "a short name")
         check("5 to 20" in r.stderr, "a short name: %s", r.stderr)
@@ -223,8 +238,60 @@ def test_failing_step_is_named_and_can_be_gone_on_from():
                       r.stderr)
             r = p.deploy(*ARGS, *MORE, "--from", step)
             check_eq(r.returncode, 0, r.stderr)
-            rest = ALL[before - 1:] if step != "register" else ALL
+            # What is released is made sure of by the first two.
+            rest = ALL if step == "register" else \
+                ALL[:2] + ALL[before - 1:] if step != "deploy" else ALL[-1:]
             check_eq(p.calls(), rest, "run from " + step)
+
+
+def test_later_step_releases_what_is_asked_for_now():
+    with Platform() as p:
+        r = p.deploy(*ARGS, "--expect", "1")
+        check_eq(r.returncode, 0, r.stderr)
+        v2 = ["-n", "my-ufop", "-t", "my-ufop:v2", "-v", "v2"]
+        r = p.deploy(*v2, "--expect", "1", "--from", "push",
+                     registered="my-ufop")
+        check_eq(r.returncode, 0, r.stderr)
+        check_eq(p.calls()[1:], ["qdoractl push my-ufop:v2",
+                 "qdoractl release --config .",
+                 "qdoractl deploy my-ufop v2 --region z0 --expect 1"], "run")
+        check_eq(read_yaml(p.read("dora.yaml"))["verstr"], "v2", "verstr")
+        own = p.read("dora.yaml").split("\n", 1)[1]
+        p.write("dora.yaml", own)
+        r = p.deploy(*ARGS, "--from", "release")
+        check_eq(r.returncode, 78, r.stderr)
+        check_eq(p.calls(), [], "run with a dora.yaml of another version")
+        # Nothing is released: back to what was there is one step.
+        r = p.deploy(*ARGS, "--from", "deploy", "--expect", "1")
+        check_eq(r.returncode, 0, r.stderr)
+        check_eq(p.read("dora.yaml"), own, "dora.yaml")
+
+
+def test_release_from_a_new_project_is_registered_and_described():
+    with Platform(tools=("qdoractl",)) as p:
+        r = p.deploy(*ARGS, "--from", "release")
+        check_eq(r.returncode, 0, r.stderr)
+        check_eq(p.calls(), ["qdoractl list", "qdoractl register my-ufop",
+                             "qdoractl release --config ."], "run")
+        check_eq(read_yaml(p.read("dora.yaml"))["verstr"], "v1", "verstr")
+        # A list that cannot be read must not be the end of it.
+        r = p.deploy(*ARGS, "--from", "release", fail_at="qdoractl register")
+        check_eq(r.returncode, 0, r.stderr)
+        check("going on" in r.stderr, "%s", r.stderr)
+        check_eq(p.calls()[-1], "qdoractl release --config .", "run")
+
+
+def test_only_the_first_column_of_the_list_counts():
+    with Platform() as p:
+        for line, there in (
+                ("other my-ufop of mine", False), ("my-ufop-2", False),
+                ("x.my-ufop private", False), ("my-ufop.x private", False),
+                ("| my-ufop | private |", True), ("  my-ufop\tprivate", True),
+                ("other x\nmy-ufop", True)):
+            r = p.deploy(*ARGS, registered=line)
+            check_eq(r.returncode, 0, r.stderr)
+            check_eq("qdoractl register my-ufop" not in p.calls(), there,
+                     "listed by %r" % line)
 
 
 def test_missing_programs_are_named_before_anything_is_done():
@@ -241,7 +308,7 @@ def test_missing_programs_are_named_before_anything_is_done():
         r = p.deploy(*ARGS, "--cli", os.path.join(p.bin, "my-tool"),
                      "--from", "release")
         check_eq(r.returncode, 0, r.stderr)
-        check_eq(p.calls(), ["my-tool release --config ."], "a tool by path")
+        check_eq(p.calls()[-1], "my-tool release --config .", "a tool by path")
         os.unlink(os.path.join(p.dir, "Dockerfile"))
         r = p.deploy(*ARGS)
         check_eq(r.returncode, 78, r.stderr)
