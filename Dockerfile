@@ -56,7 +56,7 @@ COPY supervisor/start supervisor/supervisord.conf /opt/ufop/supervisor/
 
 # What supervisor/start would fill in, so that `docker exec ... ufop status` and
 # `... supervisorctl status` find their way too.
-ENV RUN_DIR=/run/ufop UFOP_REDIS_URL=unix:///run/ufop/redis.sock
+ENV RUN_DIR=/run/ufop UFOP_DEFAULTS=/run/ufop/defaults.ini
 # supervisord is compiled anew at each start: 16 MB less.
 ENV PYTHONDONTWRITEBYTECODE=1
 # A project of one's own (ufop.ini, app.so, script.sh, supervisor.conf) goes here.

@@ -7,6 +7,8 @@
  *
  *	default
  *	settings.ini beside a service's own shared object
+ *	the ini file that the variable UFOP_DEFAULTS names, if it is there: what
+ *	    an image or a machine would have where a project says nothing
  *	ufop.ini, then local.ini, of the project directory (or --config FILE
  *	    in place of both)
  *	.env of the project directory (only names that concern us are read)

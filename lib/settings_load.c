@@ -16,6 +16,7 @@
 
 /* Children by CPU_COUNT or FLAVOR; as many as worker.pools takes. */
 #define CPUS_MAX	1024
+#define DEFAULTS_VAR	"UFOP_DEFAULTS"
 
 /* A variable of the environment or of .env. */
 struct var {
@@ -365,7 +366,9 @@ read_environment(struct settings_private *p, struct ufop_err *err)
 	for (e = environ; e != NULL && *e != NULL; e++) {
 		rest = str_from(*e);
 		name = str_cut(&rest, '=');
-		if (rest.s != NULL && concerns_us(name))
+		/* That one is no setting but tells where some are. */
+		if (rest.s != NULL && concerns_us(name) &&
+		    !str_eq_c(name, DEFAULTS_VAR))
 			add_var(p, &vars, name, rest, NULL);
 	}
 	return (apply_vars(p, vars, err));
@@ -480,6 +483,7 @@ settings_load(struct settings *s, const struct settings_sources *src,
 {
 	struct settings_private	*p = s->priv;
 	struct stat		 st;
+	const char		*defaults = getenv(DEFAULTS_VAR);
 	const char *const	*flag;
 
 	assert(!p->loaded);
@@ -488,6 +492,9 @@ settings_load(struct settings *s, const struct settings_sources *src,
 	    (stat(src->dir, &st) == -1 || !S_ISDIR(st.st_mode)))
 		return (err_set(err, UFOP_CONFIG, "'%s' is no directory to "
 		    "read settings from", src->dir));
+	if (defaults != NULL &&
+	    settings_read_ini(p, defaults, false, NULL, err) == -1)
+		return (-1);
 	if (src->config != NULL) {
 		if (settings_read_ini(p, src->config, true, NULL, err) == -1)
 			return (-1);

@@ -329,10 +329,14 @@ beat_pools(struct parent *p)
 {
 	json_t		*pools = json_object();
 	struct pool	*pool;
+	const char	*note;
 	int		 i;
 
 	for (i = 0; i < p->npools; i++) {
 		pool = &p->pools[i];
+		note = fetch_note(p);
+		if (note == NULL || i > 0)
+			note = pool->note;
 		json_object_set_new(pools, pool->name, json_pack(
 		    "{s:i,s:i,s:i,s:I,s:I,s:I,s:b,s:o,s:o}",
 		    "slots", pool->slots, "busy", pool->nrunning,
@@ -342,7 +346,7 @@ beat_pools(struct parent *p)
 		    "ok", (int)(pool->ok && pool_ready(pool)),
 		    "why", beat_text(!pool->ok ? pool->why : pool_ready(pool) ?
 		    "" : "its children are starting"),
-		    "note", beat_text(pool->note)));
+		    "note", beat_text(note)));
 	}
 	return (pools);
 }

@@ -23,6 +23,10 @@
 #define FETCH_TRIES	2		/* fetch processes one url may kill */
 #define BODY_GRACE_MS	30000
 #define WANTS_MAX	4	/* times one job may ask for files */
+#define BACKOFF_MIN_MS	100	/* of starting the fetch process again ... */
+#define BACKOFF_MAX_MS	10000
+#define FETCH_ILL_MS	800	/* ... from here on it counts as broken */
+#define FETCH_WELL_MS	5000	/* it lives so long: it is well */
 #define FETCH_SILENT_MAX 3		/* deadlines passed without a word */
 
 /* ---- fetching --------------------------------------------------------- */
@@ -44,10 +48,15 @@ fetch_down(struct parent *p)
 	while (waitpid(p->fetch_pid, NULL, 0) == -1 && errno == EINTR)
 		;
 	p->fetch_pid = -1;
-	p->fetch_respawn_ms = clock_mono_ms() + 100;
+	p->fetch_backoff_ms = p->fetch_backoff_ms == 0 ? BACKOFF_MIN_MS :
+	    2 * p->fetch_backoff_ms;
+	if (p->fetch_backoff_ms > BACKOFF_MAX_MS)
+		p->fetch_backoff_ms = BACKOFF_MAX_MS;
+	p->fetch_respawn_ms = clock_mono_ms() + p->fetch_backoff_ms;
 	if (p->stopping)
 		return;
-	log_err("fetch.died msg=\"it is started again\"");
+	log_err("fetch.died msg=\"it is started again\" in_ms=%d",
+	    p->fetch_backoff_ms);
 	for (j = TAILQ_FIRST(&p->all); j != NULL; j = next) {
 		next = TAILQ_NEXT(j, all);
 		if (j->state == WJOB_FETCHING)
@@ -68,7 +77,16 @@ fetch_start(struct parent *p, struct ufop_err *err)
 		return (-1);
 	}
 	(void)loop_add(p->loop, &p->fetch_sock, sock, EPOLLIN);
+	p->fetch_started_ms = clock_mono_ms();
 	return (0);
+}
+
+const char *
+fetch_note(const struct parent *p)
+{
+	return (p->fetch_backoff_ms < FETCH_ILL_MS ? NULL : "urls cannot be "
+	    "fetched, for the fetch process ends again and again; see the "
+	    "worker's log");
 }
 
 void
@@ -83,6 +101,9 @@ fetch_tick(struct parent *p)
 		    "replaced\"");
 		fetch_down(p);
 	}
+	if (p->fetch_pid != -1 &&
+	    clock_mono_ms() - p->fetch_started_ms > FETCH_WELL_MS)
+		p->fetch_backoff_ms = 0;
 	if (p->fetch_pid != -1 || p->fetch_respawn_ms > clock_mono_ms())
 		return;
 	if (fetch_start(p, &err) == -1) {
@@ -164,6 +185,7 @@ on_fetched(struct loop_fd *lfd, uint32_t events)
 	(void)events;
 	p->fetch_silent = 0;
 	while ((rc = fetch_recv(lfd->fd, &fr, &err)) == 1) {
+		p->fetch_backoff_ms = 0;
 		/* It speaks to strangers: not even its strings are trusted. */
 		fr.type[sizeof(fr.type) - 1] = '\0';
 		fr.msg[sizeof(fr.msg) - 1] = '\0';
@@ -181,6 +203,10 @@ fetch_one(struct wjob *j, struct str url, int *fd)
 	struct ufop_err	 err;
 	int64_t		 max, until;
 
+	if (fetch_note(p) != NULL) {
+		job_fail(j, 503, "%s", fetch_note(p));
+		return (0);
+	}
 	if (p->fetch_pid == -1) {
 		p->fetch_respawn_ms = 0;
 		fetch_tick(p);
@@ -242,7 +268,7 @@ fetch_again(struct wjob *j)
 {
 	if (++j->fetch_tries >= FETCH_TRIES)
 		job_fail(j, 502, "a url could not be fetched: the fetch process "
-		    "died of it twice");
+		    "died of it twice; see the worker's log");
 	else if (j->fetch_id != 0)
 		body_fetch(j);
 	else

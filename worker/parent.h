@@ -167,6 +167,8 @@ struct parent {
 	pid_t			 fetch_pid;	/* -1: not running */
 	struct loop_fd		 fetch_sock;	/* fd is our end */
 	int64_t			 fetch_respawn_ms;
+	int			 fetch_backoff_ms;	/* grows with each death */
+	int64_t			 fetch_started_ms;
 	int			 fetch_silent;	/* deadlines it let pass */
 	uint64_t		 fetch_ids;
 	struct egress_policy	 egress;
@@ -275,6 +277,8 @@ void	 body_fetch(struct wjob *);
  */
 void	 body_want(struct wjob *, struct str urls);
 void	 body_files_release(struct wjob *);
+/* In a sentence why urls cannot be fetched; NULL: they can, as far as known. */
+const char *fetch_note(const struct parent *);
 /* The entry as the child shall see it, when the fetch told a content type. */
 struct str body_entry(const struct wjob *);
 void	 body_fetch_cancel(struct wjob *);

@@ -653,9 +653,17 @@ limit(int what, const char *name, rlim_t value, struct ufop_err *err)
 
 	if (getrlimit(what, &rl) == -1)
 		return (err_sys(err, "cannot read the limit %s", name));
-	/* Without privilege the hard limit only goes down. */
-	if (value > rl.rlim_max && geteuid() != 0)
+	/*
+	 * Without privilege the hard limit only goes down, and root of a
+	 * container may have none.
+	 */
+	if (value > rl.rlim_max) {
+		struct rlimit	higher = { value, value };
+
+		if (setrlimit(what, &higher) == 0)
+			return (0);
 		value = rl.rlim_max;
+	}
 	rl.rlim_cur = rl.rlim_max = value;
 	if (setrlimit(what, &rl) == -1)
 		return (err_sys(err, "cannot set the limit %s to %llu", name,

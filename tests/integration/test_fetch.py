@@ -207,6 +207,30 @@ def test_fetch_process_that_goes_silent_is_replaced():
 
 
 @deadline(60)
+def test_fetch_process_that_always_dies_is_told_and_gets_well():
+    with Stack(dict(ALLOW, **{"queue.lease": "1s"}),
+               services="faults debug") as s, Source(b"x") as source:
+        seen = set()
+
+        def ill():
+            pid = fetch_pid(s)
+            if pid is not None and pid not in seen:
+                seen.add(pid)
+                os.kill(pid, signal.SIGKILL)
+            return "again and again" in s.get("/health").text
+        wait_until(ill, 15, "/health tells of it")
+        check_eq(s.get("/health").status, 200)
+        check(len(seen) < 12, "it was started %d times", len(seen))
+        check_error(s.post("q/echo", url=source.url("/ok")), 503,
+                    "urls cannot be fetched")
+        check_eq(source.hits, [])
+        s.check_works()             # what needs no url
+        wait_until(lambda: s.post("q/echo", url=source.url("/ok")).status ==
+                   200, 25, "it is well again")
+        wait_until(lambda: s.get("/health").text == "", 10, "no note is left")
+
+
+@deadline(60)
 def test_what_cannot_be_fetched_yet_stays_in_the_queue():
     """Where another worker could take it."""
     settings = dict(ALLOW, **{"fetch.concurrency": "2",

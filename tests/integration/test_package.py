@@ -4,11 +4,12 @@
 import configparser
 import os
 import re
+import subprocess
 import tempfile
 
 import httpc
-from harness import BUILD, GONE_S, ROOT, Process, check, check_eq, deadline, \
-    free_port, need_program, remove_tree, wait_until
+from harness import BUILD, GONE_S, ROOT, UFOP, Process, check, check_eq, \
+    deadline, free_port, need_program, processes, remove_tree, wait_until
 
 
 def read(*path):
@@ -74,6 +75,20 @@ def image_environment(directory, port):
     return env
 
 
+def worker_pid(image):
+    """Of supervisord's own child; its children have the same command line."""
+    table = processes()
+    for pid in image.below():
+        try:
+            with open("/proc/%d/cmdline" % pid) as f:
+                words = f.read().split("\0")
+        except OSError:
+            continue
+        if "runworker" in words and table[pid][0] == image.pid:
+            return pid
+    return None
+
+
 @deadline(60)
 def test_supervisor_runs_the_parts():
     need_program("supervisord")
@@ -98,11 +113,11 @@ def test_supervisor_runs_the_parts():
             check(os.listdir(os.path.join(directory, "log", room)),
                   "no log in %s", room)
         # A part that dies comes back.
-        for pid in image.below():
-            with open("/proc/%d/cmdline" % pid) as f:
-                if "runworker" in f.read().split("\0"):
-                    os.kill(pid, 9)
-                    break
+        first = worker_pid(image)
+        check(first is not None, "there is no worker")
+        os.kill(first, 9)
+        wait_until(lambda: worker_pid(image) not in (first, None), 25,
+                   "another worker")
         wait_until(works, 25, "it serves again", every_s=0.1)
         below = image.below()
         check_eq(image.terminate(GONE_S + 5), 0, "exit status")
@@ -110,4 +125,39 @@ def test_supervisor_runs_the_parts():
         check_eq(left, [], "processes left")
     finally:
         image.kill_all()
+        remove_tree(directory)
+
+
+@deadline(60)
+def test_image_settings_give_way_to_the_project():
+    """What supervisor/start fills in holds where nobody says otherwise."""
+    need_program("supervisord")
+    directory = tempfile.mkdtemp(prefix="image-")
+    env = image_environment(directory, free_port())
+    start = [os.path.join(ROOT, "supervisor", "start")]
+    ini = os.path.join(directory, "ufop.ini")
+
+    def show(name):
+        return subprocess.run(
+            [UFOP, "config", "-C", directory, "show", name], text=True,
+            env=dict(env, UFOP_DEFAULTS=os.path.join(directory, "run",
+                                                     "defaults.ini")),
+            capture_output=True).stdout.splitlines()[0]
+    try:
+        # A bad setting is told to whoever starts the container.
+        with open(ini, "w") as f:
+            f.write("[front]\ndrian = 2s\n")
+        r = subprocess.run(start, cwd=directory, env=env, text=True,
+                           capture_output=True, timeout=20)
+        check_eq(r.returncode, 78, r.stderr)
+        check("drian" in r.stderr and "drain" in r.stderr, "%s", r.stderr)
+        os.unlink(ini)
+        check_eq(show("front.drain"), "front.drain = 4500ms")
+        check("/run/redis.sock" in show("redis.url"), "%s", show("redis.url"))
+        with open(ini, "w") as f:
+            f.write("[front]\ndrain = 2s\n[redis]\n"
+                    "url = redis://elsewhere:1/0\n")
+        check_eq(show("front.drain"), "front.drain = 2s")
+        check_eq(show("redis.url"), "redis.url = redis://elsewhere:1/0")
+    finally:
         remove_tree(directory)

@@ -17,6 +17,8 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+#include <linux/capability.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -483,6 +485,38 @@ test_sandbox_surroundings(void)
 	setenv("UFOP_REDIS_URL", "redis://:s3cret@x", 1);
 	setenv("TZ", "UTC-8", 1);
 	child(&conf, surroundings);
+}
+
+static void
+has_files(void)
+{
+	struct rlimit	rl;
+
+	CHECK_INT(getrlimit(RLIMIT_NOFILE, &rl), 0);
+	CHECK_INT(rl.rlim_cur, 300);
+	CHECK_INT(rl.rlim_max, 300);
+}
+
+/* As root of a container is, which may not raise limits. */
+void
+test_sandbox_takes_the_files_it_can_have(void)
+{
+	struct sandbox_conf	conf = conf_make(SANDBOX_NET);
+	struct rlimit		rl = { 300, 300 };
+	struct __user_cap_header_struct head = {
+		_LINUX_CAPABILITY_VERSION_3, 0
+	};
+	struct __user_cap_data_struct	data[2];
+
+	if (geteuid() == 0) {
+		CHECK_INT(syscall(SYS_capget, &head, data), 0);
+		data[0].effective &= ~(1U << CAP_SYS_RESOURCE);
+		data[0].permitted &= ~(1U << CAP_SYS_RESOURCE);
+		CHECK_INT(syscall(SYS_capset, &head, data), 0);
+	}
+	CHECK_INT(setrlimit(RLIMIT_NOFILE, &rl), 0);
+	conf.nofile = 4096;
+	child(&conf, has_files);
 }
 
 static void

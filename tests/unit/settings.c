@@ -638,6 +638,32 @@ test_settings_layers(void)
 }
 
 void
+test_settings_defaults_file(void)
+{
+	struct settings	s;
+	struct ufop_err	err;
+
+	put("machine.ini", "[front]\ndrain = 3s\n[queue]\nlease = 4s\n");
+	put("ufop.ini", "[queue]\nlease = 5s\n");
+	setenv("UFOP_DEFAULTS", "machine.ini", 1);
+	CHECK_MSG(start(&s, NULL, &err) == 0, "%s", err.msg);
+	check_origin(&s, "front", "drain", "3s", "machine.ini:2");
+	check_origin(&s, "queue", "lease", "5s", "ufop.ini:2");
+	settings_release(&s);
+
+	/* It need not be there yet; one with a fault is told. */
+	setenv("UFOP_DEFAULTS", "nosuch.ini", 1);
+	CHECK_MSG(start(&s, NULL, &err) == 0, "%s", err.msg);
+	check_origin(&s, "front", "drain", "1h", "default");
+	settings_release(&s);
+	put("machine.ini", "[front]\ndrian = 3s\n");
+	setenv("UFOP_DEFAULTS", "machine.ini", 1);
+	CHECK_INT(start(&s, NULL, &err), -1);
+	CHECK(strncmp(err.msg, "machine.ini:2: ", 15) == 0);
+	settings_release(&s);
+}
+
+void
 test_settings_dotenv(void)
 {
 	struct settings	s;
