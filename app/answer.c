@@ -215,6 +215,23 @@ put_head(struct conn *cn, const struct answer *a, uint64_t len)
 	buf_add(&out, "\r\n", 2);
 }
 
+/* Of an error's JSON as job_error_json() writes it; else all of it. */
+static struct str
+sentence(struct str body)
+{
+	static const char	 begin[] = "\"error\":\"", end[] = "\"}";
+	size_t			 nb = sizeof(begin) - 1, ne = sizeof(end) - 1;
+	const char		*at = body.s == NULL ? NULL :
+				    memmem(body.s, body.len, begin, nb);
+
+	/* Both may meet in what a handler wrote itself. */
+	if (at == NULL || body.s[0] != '{' ||
+	    (size_t)(body.s + body.len - at) < nb + ne ||
+	    memcmp(body.s + body.len - ne, end, ne) != 0)
+		return (body);
+	return (str_slice(body, (size_t)(at - body.s) + nb, body.len - ne));
+}
+
 static void
 log_answer(const struct conn *cn, int status, uint64_t len, struct str why)
 {
@@ -240,6 +257,7 @@ log_answer(const struct conn *cn, int status, uint64_t len, struct str why)
 		dropped++;
 		return;
 	}
+	why = sentence(why);
 	log_info("request id=%s page=%s status=%d ms=%.1f error=%s", cn->reqid,
 	    cn->label, status, (now_us - cn->began_us) / 1000.0,
 	    log_quote(why.s == NULL ? "" : why.s, why.len));

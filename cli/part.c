@@ -38,8 +38,11 @@ become(const struct part *part, int out, int keep_fd, pid_t parent)
 	/* Too late to be told when the parent is gone already. */
 	if (getppid() != parent)
 		_exit(1);
-	null = open("/dev/null", O_RDONLY);
-	dup2(null, STDIN_FILENO);
+	null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (null == STDIN_FILENO)
+		fcntl(null, F_SETFD, 0);
+	else
+		dup2(null, STDIN_FILENO);
 	dup2(out, STDOUT_FILENO);
 	dup2(out, STDERR_FILENO);
 	/* dup2() to itself would leave it close-on-exec. */
@@ -47,8 +50,6 @@ become(const struct part *part, int out, int keep_fd, pid_t parent)
 		fcntl(keep_fd, F_SETFD, 0);
 	else if (keep_fd != -1)
 		dup2(keep_fd, KEEP_FD);
-	else if (null == KEEP_FD)
-		close(null);
 	if (part->listens) {
 		snprintf(pid, sizeof(pid), "%d", (int)getpid());
 		setenv("LISTEN_PID", pid, 1);

@@ -184,12 +184,24 @@ make_instance(struct up *up, struct ufop_err *err)
 	/* Memory first; a machine without /dev/shm has a slower spool. */
 	const char	*base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" :
 			    "/tmp";
+	char		 made[sizeof(up->dir)];
 
 	sweep_instances(base);
-	snprintf(up->dir, sizeof(up->dir), "%s/" INSTANCE_PREFIX "XXXXXX",
-	    base);
-	if (mkdtemp(up->dir) == NULL) {
-		err_sys(err, "cannot make a directory in %s", base);
+	/* Swept by another that starts now, if it had its name before its lock. */
+	snprintf(made, sizeof(made), "%s/." INSTANCE_PREFIX "XXXXXX", base);
+	if (mkdtemp(made) == NULL)
+		return (err_sys(err, "cannot make a directory in %s", base));
+	up->dir_fd = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (up->dir_fd == -1 || flock(up->dir_fd, LOCK_EX | LOCK_NB) == -1) {
+		err_sys(err, "cannot lock '%s'", made);
+		(void)rmdir(made);
+		return (-1);
+	}
+	snprintf(up->dir, sizeof(up->dir), "%s/%s", base,
+	    strrchr(made, '/') + 2);
+	if (rename(made, up->dir) == -1) {
+		err_sys(err, "cannot rename '%s'", made);
+		(void)rmdir(made);
 		up->dir[0] = '\0';
 		return (-1);
 	}
@@ -197,9 +209,6 @@ make_instance(struct up *up, struct ufop_err *err)
 	if (chmod(up->dir, 0711) == -1)
 		return (err_sys(err, "cannot open '%s' to the children",
 		    up->dir));
-	up->dir_fd = open(up->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (up->dir_fd == -1 || flock(up->dir_fd, LOCK_EX | LOCK_NB) == -1)
-		return (err_sys(err, "cannot lock '%s'", up->dir));
 	snprintf(up->redis_sock, sizeof(up->redis_sock), "%s/redis.sock",
 	    up->dir);
 	return (0);

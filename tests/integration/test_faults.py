@@ -260,6 +260,10 @@ def test_handler_decides_status_and_sentence(s):
     for status in (400, 404, 409, 418, 422, 478, 500, 502, 503, 599):
         check_error(s.post("q/fail/%d" % status, b"x"), status,
                     "failed with %d, as asked" % status)
+        # In the log it is the sentence, not the JSON around it.
+        wait_until(lambda: "status=%d" % status in s.front.output() and
+                   "error=\"failed with %d, as asked\"" % status in
+                   s.front.output(), 3, "the log has the sentence")
     for status in (200, 201, 299):
         check_eq(check_answer(s.post("q/status/%d" % status, b"x"),
                               status).text, "status %d" % status)
