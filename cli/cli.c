@@ -442,6 +442,66 @@ prepend_apps(struct cli *cli, struct ufop_err *err)
 	return (rc);
 }
 
+/*
+ * Where dir has a file of the same name as the service that word names, and the
+ * service lies in the directory that dir is in: the path of that file, to be
+ * freed.  NULL otherwise.
+ */
+static char *
+sanitized(struct str word, const char *dir)
+{
+	char	*path, *parent, *real, *name;
+	bool	 hit;
+
+	if (str_find(word, '/') == -1)
+		return (NULL);
+	path = xasprintf("%.*s", STR_ARG(word));
+	name = strrchr(path, '/');
+	*name++ = '\0';
+	parent = xasprintf("%.*s", (int)(strrchr(dir, '/') - dir), dir);
+	real = realpath(path[0] == '\0' ? "/" : path, NULL);
+	hit = real != NULL && strcmp(real, parent) == 0;
+	free(real);
+	free(parent);
+	real = hit ? xasprintf("%s/%s", dir, name) : NULL;
+	free(path);
+	if (real != NULL && access(real, R_OK) == -1) {
+		free(real);
+		return (NULL);
+	}
+	return (real);
+}
+
+/*
+ * Below `ufop dev --sanitize`: what it has built stands for the services of the
+ * same names, which are left as they are and can go on being used without.
+ */
+static int
+use_sanitized(struct cli *cli, struct ufop_err *err)
+{
+	const char	*dir = getenv(CLI_SANITIZED_ENV);
+	struct str	 rest, word;
+	struct buf	 list;
+	char		*path;
+	int		 rc;
+
+	if (dir == NULL || dir[0] != '/')
+		return (0);
+	rest = str_from(settings_str(&cli->settings, "ufop", "services"));
+	buf_init(&list, LIST_MAX);
+	while (settings_word(&rest, &word)) {
+		path = sanitized(word, dir);
+		if (list.len > 0)
+			buf_cstr(&list, " ");
+		buf_str(&list, path == NULL ? word : str_from(path));
+		free(path);
+	}
+	rc = list.len == 0 ? 0 : settings_set(&cli->settings, "ufop",
+	    "services", list.p, "--sanitize", err);
+	buf_release(&list);
+	return (rc);
+}
+
 int
 cli_load(struct cli *cli, const char *proc, enum cli_need need,
     struct ufop_err *err)
@@ -463,7 +523,7 @@ cli_load(struct cli *cli, const char *proc, enum cli_need need,
 	if (log_level_parse(settings_str(&cli->settings, "ufop", "log_level"),
 	    &level) == 0)
 		log_open(proc, level);
-	if (prepend_apps(cli, err) == -1)
+	if (prepend_apps(cli, err) == -1 || use_sanitized(cli, err) == -1)
 		return (-1);
 	dir = settings_str(&cli->settings, "ufop", "service_dir");
 	if (services_load(services, settings_str(&cli->settings, "ufop",

@@ -17,6 +17,14 @@
 #include "services.h"
 #include "settings.h"
 
+/*
+ * `ufop dev --sanitize` has make put what it builds into this directory of the
+ * project, and tells the commands that it runs by this variable, whose value is
+ * the directory's path: see use_sanitized() in cli.c.
+ */
+#define CLI_SANITIZED_DIR	".sanitized"
+#define CLI_SANITIZED_ENV	"SANITIZED_BY_UFOP_DEV"
+
 #define CLI_APPS_MAX	16	/* -A on one command line */
 #define CLI_SETS_MAX	64	/* -s on one command line */
 

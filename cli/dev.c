@@ -23,13 +23,16 @@
 
 #include "arena.h"
 #include "part.h"
+#include "project.h"
 #include "reqid.h"
+#include "tree.h"
 #include "up.h"
 
 #define WATCHES_MAX	256	/* directories */
 #define DEPTH_MAX	8
 #define SETTLE_MS	60	/* an editor writes more than once */
 #define RETRY_MS	50	/* until a swap is possible */
+#define MAKEFILE_MAX	(1 << 20)
 
 /* Every memory error and every undefined behaviour ends the handler. */
 #define SAN_FLAGS	"-fsanitize=address,undefined " \
@@ -56,7 +59,7 @@ struct dev {
 	enum state	 state;
 	bool		 sanitize;
 	struct part	 part;		/* make, or the check behind it */
-	char		*make[8];
+	char		*make[10];
 	int		 inotify;
 	int64_t		 due_ms;	/* to build then; 0: nothing changed */
 	bool		 loaded;	/* seen is known */
@@ -195,7 +198,8 @@ fingerprint(const struct dev *dev)
 	for (k = 0; k < services->nservices; k++)
 		mix(&sum, services->paths[k]);
 	/* Of those that were added later. */
-	if (glob("*.so", 0, NULL, &found) == 0) {
+	if (glob(dev->sanitize ? CLI_SANITIZED_DIR "/*.so" : "*.so", 0, NULL,
+	    &found) == 0) {
 		for (i = 0; i < found.gl_pathc; i++)
 			mix(&sum, found.gl_pathv[i]);
 	}
@@ -212,32 +216,52 @@ plan_make(struct dev *dev)
 
 	*p++ = xstrdup("/usr/bin/env");
 	*p++ = xstrdup("--unset=LD_PRELOAD");
+	*p++ = xstrdup("--unset=" CLI_SANITIZED_ENV);
 	*p++ = xstrdup("make");
 	*p++ = xasprintf("UFOP=%s", dev->cli->paths.exe);
 	if (dev->sanitize) {
 		*p++ = xstrdup("CFLAGS=-O1 -g -Wall -Wextra " SAN_FLAGS);
 		*p++ = xstrdup("LDFLAGS=" SAN_FLAGS);
+		*p++ = xstrdup("OUT=" CLI_SANITIZED_DIR "/");
 	}
 	*p = NULL;
+}
+
+/* What is built by a Makefile that knows no $(OUT) would stay in the project. */
+static int
+check_makefile(const char *path, struct ufop_err *err)
+{
+	struct buf	text;
+	int		rc = project_read(path, MAKEFILE_MAX, &text, err);
+
+	if (rc == 0 && (text.p == NULL || strstr(text.p, "$(OUT)") == NULL))
+		rc = err_set(err, UFOP_CONFIG, "--sanitize: the %s here does "
+		    "not say $(OUT) in front of what it builds, so that it "
+		    "could go into a directory of its own; see the one that "
+		    "`ufop createproject` writes", path);
+	buf_release(&text);
+	return (rc);
 }
 
 /* Before anything runs there is nothing to go on with. */
 static int
 build_first(struct dev *dev, struct ufop_err *err)
 {
-	int	wstatus;
-	pid_t	pid;
+	/* As make looks for it. */
+	const char	*makefile = access("makefile", R_OK) == 0 ? "makefile" :
+			    "Makefile";
+	int		 wstatus;
+	pid_t		 pid;
 
-	if (access("Makefile", R_OK) == -1 && access("makefile", R_OK) == -1)
+	if (access(makefile, R_OK) == -1)
 		return (err_set(err, UFOP_CONFIG, "there is no Makefile here; "
 		    "`ufop createproject` begins a project, -C goes to one"));
+	if (dev->sanitize && check_makefile(makefile, err) == -1)
+		return (-1);
 	pid = fork();
 	if (pid == -1)
 		return (err_sys(err, "cannot run make"));
 	if (pid == 0) {
-		/* What was built without is up to date only by its time. */
-		if (dev->sanitize)
-			setenv("MAKEFLAGS", "B", 1);
 		execv(dev->make[0], dev->make);
 		_exit(127);
 	}
@@ -430,12 +454,20 @@ begin_with_asan(struct dev *dev, const char *address, const char *port,
     struct ufop_err *err)
 {
 	char		 path[PATH_MAX], *args[PART_ARGV_MAX + 8], **p = args;
+	char		*cwd, *dir;
 	const char	*loaded = getenv("LD_PRELOAD");
 
 	if (find_asan(path, err) == -1)
 		return (-1);
 	if (loaded != NULL && strcmp(loaded, path) == 0)
 		return (0);
+	cwd = realpath(".", NULL);
+	if (cwd == NULL)
+		return (err_sys(err, "cannot find out where we are"));
+	dir = xasprintf("%s/" CLI_SANITIZED_DIR, cwd);
+	setenv(CLI_SANITIZED_ENV, dir, 1);
+	free(dir);
+	free(cwd);
 	setenv("LD_PRELOAD", path, 1);
 	setenv("ASAN_OPTIONS", "detect_leaks=0:abort_on_error=1", 0);
 	*p++ = dev->cli->paths.exe;
@@ -455,29 +487,36 @@ begin_with_asan(struct dev *dev, const char *address, const char *port,
 	return (err_sys(err, "cannot run '%s'", args[0]));
 }
 
-/* Otherwise the next make would find them up to date. */
-static void
-remove_sanitized(void)
+/* Build, then serve until told to stop; the exit status. */
+static int
+serve(struct dev *dev, const char *address, const char *port)
 {
-	glob_t	found = { 0 };
-	size_t	i;
+	const struct up_guest	guest = {
+		.arg = dev, .fds = guest_fds, .turn = guest_turn,
+		.due_ms = guest_due_ms, .ended = guest_ended,
+		.swapped = guest_swapped, .stop = guest_stop,
+	};
+	struct ufop_err		err;
+	int			status;
 
-	if (glob("*.so", 0, NULL, &found) == 0) {
-		for (i = 0; i < found.gl_pathc; i++)
-			unlink(found.gl_pathv[i]);
+	if (build_first(dev, &err) == -1 ||
+	    cli_flags(dev->cli, dev->flags, PART_ARGV_MAX - 8, &err) == -1)
+		return (cli_fail(&err));
+	dev->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (dev->inotify == -1) {
+		err_sys(&err, "cannot watch the sources");
+		return (cli_fail(&err));
 	}
-	globfree(&found);
+	watch_all(dev);
+	status = up_run(dev->cli, address, port, &guest);
+	close(dev->inotify);
+	return (status);
 }
 
 static int
 run(struct cli *cli, int argc, char **argv)
 {
 	static struct dev	 dev;
-	const struct up_guest	 guest = {
-		.arg = &dev, .fds = guest_fds, .turn = guest_turn,
-		.due_ms = guest_due_ms, .ended = guest_ended,
-		.swapped = guest_swapped, .stop = guest_stop,
-	};
 	const char		*address = NULL, *port = NULL;
 	struct ufop_err		 err;
 	int			 code, status, i;
@@ -507,19 +546,9 @@ run(struct cli *cli, int argc, char **argv)
 	plan_make(&dev);
 	if (dev.sanitize && begin_with_asan(&dev, address, port, &err) == -1)
 		return (cli_fail(&err));
-	if (build_first(&dev, &err) == -1 ||
-	    cli_flags(cli, dev.flags, PART_ARGV_MAX - 8, &err) == -1)
-		return (cli_fail(&err));
-	dev.inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-	if (dev.inotify == -1) {
-		err_sys(&err, "cannot watch the sources");
-		return (cli_fail(&err));
-	}
-	watch_all(&dev);
-	status = up_run(cli, address, port, &guest);
-	close(dev.inotify);
+	status = serve(&dev, address, port);
 	if (dev.sanitize)
-		remove_sanitized();
+		tree_remove(CLI_SANITIZED_DIR);
 	for (i = 0; dev.make[i] != NULL; i++)
 		free(dev.make[i]);
 	for (i = 0; dev.flags[i] != NULL; i++)

@@ -3,6 +3,7 @@
 
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -16,8 +17,10 @@ from test_project import ENV, Project
 class Dev(Project):
     """A new project, built and served by ufop dev."""
 
-    def __init__(self, *args):
+    def __init__(self, *args, change=None):
         super().__init__()
+        if change is not None:
+            change(self)
         self.port = free_port()
         self.part = Process("dev", [UFOP, "dev", "-p", str(self.port), *args],
                             self.dir, ENV)
@@ -74,6 +77,18 @@ def test_changed_handler_answers_anew():
         d.swap('"^/echo$"', '"^/repeat$"')
         check_eq(check_answer(d.post("repeat", b"abc")).text, "abc")
         check_eq(d.post("echo", b"abc").status, 404)
+
+
+@deadline(90)
+def test_changed_header_and_shared_code_come_in():
+    def share(p):
+        p.share("hello", "world")
+    with Dev(change=share) as d:
+        check_eq(check_answer(d.post("hello")).text, "hello world")
+        d.swap('"hello"', '"howdy"', "lib/words.h")
+        check_eq(check_answer(d.post("hello")).text, "howdy world")
+        d.swap('"world"', '"moon"', "lib/words.c")
+        check_eq(check_answer(d.post("hello")).text, "howdy moon")
 
 
 @deadline(90)
@@ -191,15 +206,65 @@ def test_first_build_must_succeed():
         check("createproject" in r.stderr, "%s", r.stderr)
 
 
-@deadline(120)
-def test_sanitizers_show_what_a_handler_does_wrong():
+def need_sanitizers():
     with Project() as p:
         p.write("probe.c", "int main(void) { return (0); }")
         r = p.run("cc", "-fsanitize=address,undefined", "-o", "probe",
                   "probe.c")
-        os.unlink(os.path.join(p.dir, "probe.c"))
         if r.returncode:
             skip("the compiler has no sanitizers")
+
+
+@deadline(120)
+def test_what_is_built_without_sanitizers_stays_as_it_is():
+    need_sanitizers()
+
+    def built(p):
+        p.ok("make")
+        shutil.copy(p.path("app.so"), p.path("vendor.so"))
+    with Dev("--sanitize", change=built) as d:
+        check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
+        check(os.path.exists(d.path(".sanitized/app.so")), "not built apart")
+        d.swap("hello %s", "howdy %s")
+        check_eq(check_answer(d.post("hello/bob")).text, "howdy bob")
+        check_eq(d.ok(UFOP, "process", "hello/bob", "/dev/null"),
+                 "hello bob", "meanwhile, without")
+        d.part.signal(signal.SIGINT)
+        check_eq(d.part.wait(20), 0, "exit status")
+        for name in ("vendor.so", "app.so"):
+            check(os.path.exists(d.path(name)), "%s is gone", name)
+        check(not os.path.exists(d.path(".sanitized")), ".sanitized is left")
+        d.part.start()
+        d.wait_for("ufop is ready", 2)
+        d.part.signal(signal.SIGKILL)
+        d.part.wait(20)
+        d.ok("make")
+        check_eq(d.ok(UFOP, "process", "hello/bob", "/dev/null"),
+                 "howdy bob", "after a dev that was killed")
+        d.part.start()
+        d.wait_for("ufop is ready", 3)
+
+
+@deadline(120)
+def test_first_sanitized_build_that_fails_leaves_nothing():
+    need_sanitizers()
+    with Project() as p:
+        p.ok("make")
+        p.write("later.c", "broken")
+        r = p.run(UFOP, "dev", "--sanitize", "-p", str(free_port()))
+        check_eq(r.returncode, 70, r.stderr)
+        check(not os.path.exists(p.path(".sanitized")), ".sanitized is left")
+        check_eq(p.ok(UFOP, "process", "hello/bob", "/dev/null"),
+                 "hello bob")
+        p.write("Makefile", p.read("Makefile").replace("$(OUT)", ""))
+        r = p.run(UFOP, "dev", "--sanitize", "-p", str(free_port()))
+        check_eq(r.returncode, 78, r.stderr)
+        check("$(OUT)" in r.stderr, "%s", r.stderr)
+
+
+@deadline(120)
+def test_sanitizers_show_what_a_handler_does_wrong():
+    need_sanitizers()
     with Dev("--sanitize") as d:
         check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
         d.swap('return (ufop_reply_textf(reply, "hello %s",',

@@ -47,13 +47,28 @@ class Project:
               r.returncode, r.stdout, r.stderr)
         return r.stdout
 
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
     def write(self, name, text):
-        with open(os.path.join(self.dir, name), "w") as f:
+        with open(self.path(name), "w") as f:
             f.write(text)
 
     def read(self, name):
-        with open(os.path.join(self.dir, name)) as f:
+        with open(self.path(name)) as f:
             return f.read()
+
+    def share(self, greeting, whom):
+        """Have app.c greet by way of lib/words.h and lib/words.c."""
+        os.mkdir(self.path("lib"))
+        self.write("lib/words.h", '#define GREETING "%s"\n'
+                   "const char *whom(void);\n" % greeting)
+        self.write("lib/words.c", '#include "words.h"\n\n'
+                   'const char *\nwhom(void)\n{\n\treturn ("%s");\n}\n' % whom)
+        self.write("app.c", self.read("app.c")
+                   .replace("<ufop.h>", '<ufop.h>\n#include "words.h"')
+                   .replace('"hello %s"', 'GREETING " %s"')
+                   .replace('"world"', "whom()"))
 
     def cases(self, text, *args):
         """ufop test on these cases; (status, output)."""
@@ -156,6 +171,51 @@ def test_rebuilding_leaves_a_loaded_service_alone():
             old.seek(0)
             check_eq(old.read() == before, True, "the old file is as it was")
         check(open(so, "rb").read() != before, "nothing was built")
+
+
+@deadline(120)
+def test_changed_header_builds_anew_what_includes_it():
+    with Project() as p:
+        p.ok(UFOP, "makeservice", "other")
+        p.share("hello", "world")
+        p.ok("make")
+        check_eq(p.ok("make").count("-shared"), 0, "built for nothing")
+        p.write("lib/words.h", p.read("lib/words.h").replace("hello", "ho"))
+        p.ok("make")
+        check_eq(p.ok(UFOP, "process", "hello", "/dev/null"), "ho world")
+        # A header that is gone, and that nothing includes any more.
+        p.write("app.c", p.read("app.c").replace("words.h", "new.h"))
+        p.write("lib/words.c", p.read("lib/words.c").replace("words.h",
+                                                             "new.h"))
+        os.rename(p.path("lib/words.h"), p.path("lib/new.h"))
+        p.ok("make")
+        check_eq(p.ok(UFOP, "process", "hello", "/dev/null"), "ho world")
+
+
+@deadline(120)
+def test_clean_removes_what_make_has_built_and_nothing_else():
+    with Project() as p:
+        p.share("hello", "world")
+        before = sorted(os.listdir(p.dir)), sorted(os.listdir(p.path("lib")))
+        p.ok("make")
+        shutil.copy(p.path("app.so"), p.path("vendor.so"))
+        p.ok("make", "clean")
+        os.unlink(p.path("vendor.so"))
+        check_eq((sorted(os.listdir(p.dir)), sorted(os.listdir(
+            p.path("lib")))), before, "files")
+
+
+@deadline(120)
+def test_libraries_are_linked_by_ldlibs():
+    with Project() as p:
+        p.write("app.c", p.read("app.c")
+                .replace("<ufop.h>", "<ufop.h>\n#include <libdeflate.h>")
+                .replace('"world"', 'libdeflate_crc32(0, "a", 1) == '
+                         '0xe8b7be43 ? "crc" : "other"'))
+        p.write("Makefile", p.read("Makefile").replace(
+            "LDLIBS\t?=", "LDLIBS\t?= -ldeflate"))
+        p.ok("make")
+        check_eq(p.ok(UFOP, "process", "hello", "/dev/null"), "hello crc")
 
 
 # ---- makeservice -------------------------------------------------------
