@@ -2,13 +2,17 @@
 """The picture handlers over HTTP, with good pictures and with broken ones."""
 
 import os
+import random
 import re
 import struct
 import subprocess
+import sys
 import time
+import zlib
 
 import harness
 import heif
+import httpc
 import pictures
 from harness import Stack, check, check_answer, check_eq, check_error, data, \
     photo
@@ -289,6 +293,125 @@ def test_pictures_that_need_too_much_memory(s):
         check_error(small.post("q/thumbnail/w/26", picture), 413, "memory")
         check_error(small.post("q/thumbnail/w/26", tga), 413, "memory")
         small.check_works()
+
+
+def tga(w, h, kind=2, body=None):
+    """24 bits a pixel, kind 2; of kind 10 all pixels are in runs of 128."""
+    if body is None:
+        body = random.Random(1).randbytes(w * h * 3) if kind == 2 else \
+            b"\xff\1\2\3" * (w * h // 128)
+    return struct.pack("<BBBHHBHHHHBB", 0, 0, kind, 0, 0, 0, 0, 0, w, h, 24,
+                       0) + body
+
+
+def bmp_palette(w, h, bits, colours, data):
+    """A BMP of so many colours; data may name others."""
+    at = 54 + 4 * colours
+    return b"BM" + struct.pack("<IHHI", at + len(data), 0, 0, at) + \
+        struct.pack("<IiiHHIIiiII", 40, w, h, 1, bits, 0, len(data), 0, 0,
+                    colours, 0) + b"\1\2\3\0" * colours + data
+
+
+def tiff(w, h, packed, strips=4):
+    """Grey, its directory in front: what is cut off are strips."""
+    rows = h // strips
+    data = [random.Random(i).randbytes(w * rows) for i in range(strips)]
+    if packed:
+        data = [zlib.compress(d) for d in data]
+    at = 8 + 2 + 12 * 9 + 4
+    offsets, counts = [], [len(d) for d in data]
+    for n in counts:
+        offsets.append(at + 8 * strips + sum(counts[:len(offsets)]))
+    tags = ((256, 3, 1, w), (257, 3, 1, h), (258, 3, 1, 8),
+            (259, 3, 1, 8 if packed else 1), (262, 3, 1, 1),
+            (273, 4, strips, at), (277, 3, 1, 1), (278, 3, 1, rows),
+            (279, 4, strips, at + 4 * strips))
+    return b"II*\0" + struct.pack("<IH", 8, len(tags)) + b"".join(
+        struct.pack("<HHII", *t) for t in tags) + bytes(4) + struct.pack(
+            "<%dI" % (2 * strips), *offsets, *counts) + b"".join(data)
+
+
+def psd(w, h):
+    return b"8BPS\0\1" + bytes(6) + struct.pack(">HIIHH", 3, h, w, 8, 3) + \
+        bytes(14) + random.Random(1).randbytes(w * h * 3)
+
+
+def one_of_each(s):
+    """{name: a picture} of all that is read."""
+    source = pictures.png(160, 120)
+    found = {}
+    for word in ("jpg", "jpg/interlace/1", "png", "png/interlace/1",
+                 "png/colors/8", "webp", "gif", "gif/interlace/1", "tiff",
+                 "bmp", "tga"):
+        found[word] = check_answer(s.post("q/imageMogr2/format/" + word,
+                                          source), 200, None).body
+    found["plain tga"] = tga(160, 120)
+    found["run-length tga"] = tga(160, 128, 10)
+    found["8-bit bmp"] = bmp_palette(160, 120, 8, 256, bytes(range(160)) * 120)
+    found["tiff in strips"] = tiff(160, 120, False)
+    found["packed tiff in strips"] = tiff(160, 120, True)
+    found["psd"] = psd(160, 120)
+    found["pnm"] = b"P6 160 120 255\n" + random.Random(1).randbytes(57600)
+    # Of some size: a decoder of HEIC goes on behind what it cannot read.
+    rows = pictures.png_pixels(pictures.png(320, 240))
+    found["avif"] = heif.make(heif.AV1, rows)
+    found["heic"] = heif.make(heif.HEVC, rows)
+    return {name: p for name, p in found.items() if p is not None}
+
+
+def broken(p, name):
+    """Ways in which the picture is not whole: (what, the bytes)."""
+    n = len(p)
+    for cut in (1, 3, 30, 300, n // 4, n // 2, n - n // 8, n - 200):
+        if 0 < cut < n:
+            yield "%s less %d bytes" % (name, cut), p[:-cut]
+    for seed in range(4):
+        yield "%s flipped %d" % (name, seed), pictures.flipped(p, seed)
+    for part in range(n // 10, n, n // 10):
+        yield "%s, zeros at %d" % (name, part), \
+            p[:part] + bytes(min(64, n - part)) + p[part + 64:]
+
+
+@harness.deadline(120)
+def test_nothing_of_what_was_in_memory_is_handed_out(s):
+    """
+    Two workers in whose memory lie different bytes answer the same, whatever
+    of a picture is missing.
+    """
+    cases = [case for name, p in one_of_each(s).items()
+             for case in broken(p, name)]
+    # The header alone, and more pixels than there is memory to hide in.
+    cases += [("tga of one pixel", tga(2000, 1500, body=b"abc")),
+              ("bmp of one pixel", pictures.bmp(2000, 1)[:22] +
+               struct.pack("<i", 1500) + pictures.bmp(2000, 1)[26:60]),
+              ("tiff of no strip", tiff(1500, 1500, False)[:200])]
+    cases += [("%d of %d colours" % (bits, n), bmp_palette(
+        64, 64, bits, n, bytes(range(256)) * 16)) for bits in (4, 8)
+        for n in (1, 3)]
+    answers = []
+    for fill in (0x35, 0xd2):
+        env = {"GLIBC_TUNABLES": "glibc.malloc.perturb=%d" % fill}
+        got = subprocess.run(
+            [sys.executable, "-c", "import ctypes; m = ctypes.CDLL(None).malloc"
+             "\nm.restype = ctypes.c_void_p"
+             "\nprint(ctypes.string_at(m(3000000), 3000000)[999])"],
+            env=dict(os.environ, **env), capture_output=True, text=True)
+        check_eq(got.stdout.strip(), str(fill ^ 0xff), "what memory holds")
+        with Stack({"worker.recycle_jobs": 1}, services="images",
+                   env=env) as filled:
+            with filled.conn(60) as c:
+                answers.append([
+                    c.request("POST", httpc.cmd_target(
+                        "q/imageMogr2/%sformat/bmp" % word), p)
+                    for _, p in cases for word in ("", "ignore-error/1/")])
+    for i, (one, two) in enumerate(zip(*answers)):
+        what = cases[i // 2][0] + (" with ignore-error" if i % 2 else "")
+        check(one.status in (200, 413, 415), "%s: %r", what, one)
+        check_eq(two.status, one.status, what)
+        check(two.body == one.body, "%s: %d bytes differ", what,
+              sum(a != b for a, b in zip(one.body, two.body)))
+        if i % 2 == 0 and "less" in what:
+            check_eq(one.status, 415, what)
 
 
 def test_format_auto_is_the_callers_choice(s):

@@ -7,6 +7,7 @@
 
 #include <dlfcn.h>
 #include <libheif/heif.h>
+#include <malloc.h>
 #include <sched.h>
 
 #include "codec.h"
@@ -309,6 +310,9 @@ mapped(const struct rlimit *now)
  * heif_decode_image(), with no more memory than a picture of that size can
  * need.  The stream inside of a file may hold another size than its header, and
  * decoders make room for what they find there: a kilobyte asked for 400 MB.
+ *
+ * Nor may a damaged file bring out what was in memory before: some decoders skip
+ * over slices that they cannot read, so whatever they ask for is filled.
  */
 static struct heif_error
 decode_within(struct opened *o, const struct image_info *info,
@@ -326,8 +330,10 @@ decode_within(struct opened *o, const struct image_info *info,
 	if (CAPPED && (most += mapped(&old)) < cap.rlim_cur)
 		cap.rlim_cur = most;
 	setrlimit(RLIMIT_DATA, &cap);
+	mallopt(M_PERTURB, 0xff);	/* with its complement */
 	e = api.heif_decode_image(o->handle, &o->image, heif_colorspace_RGB,
 	    chroma, NULL);
+	mallopt(M_PERTURB, 0);
 	setrlimit(RLIMIT_DATA, &old);
 	return (e);
 }

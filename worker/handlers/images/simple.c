@@ -3,8 +3,10 @@
  * The formats that stb reads and writes, BMP and TGA; and PNM, which is so
  * simple that it is read here.
  *
- * stb reads zeros behind the end of its input, which would make a picture of a
- * file cut short.  It is therefore fed through callbacks that notice.
+ * stb reads zeros behind the end of its input, or leaves a row as the memory
+ * was: a file cut short would become a picture.  How long it must be is therefore
+ * known from its header before, and stb is fed through callbacks that notice when
+ * it asks for more.  stb.c sees to it that it gets no memory of others.
  */
 #include "codec.h"
 
@@ -69,6 +71,18 @@ bad(struct ufop_err *err, const struct codec *codec, const char *why)
 	    codec->name, why));
 }
 
+static unsigned
+le16(const unsigned char *p)
+{
+	return ((unsigned)p[1] << 8 | p[0]);
+}
+
+static size_t
+le32(const unsigned char *p)
+{
+	return ((size_t)le16(p + 2) << 16 | le16(p));
+}
+
 static int
 probe(struct image_info *info, const unsigned char *p, size_t len,
     struct ufop_err *err)
@@ -85,16 +99,52 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 	return (0);
 }
 
+/*
+ * Bytes without which a file of that header has not all of its pixels; match()
+ * has seen that the header is there.
+ */
+static size_t
+least_bmp(const unsigned char *p, size_t len, size_t w, size_t h)
+{
+	size_t pixels = le32(p + 10), bits, row;
+
+	/* The first of all headers has 12 bytes, and sizes of 16 bits. */
+	if (le32(p + 14) != 12 && len < 30)
+		return (30);
+	bits = le16(p + (le32(p + 14) == 12 ? 24 : 28));
+	row = (w * bits + 7) / 8;
+	/* Nobody misses what fills up the last row to four bytes. */
+	return (pixels + (h - 1) * ((row + 3) & ~(size_t)3) + row);
+}
+
+static size_t
+least_tga(const unsigned char *p, size_t w, size_t h)
+{
+	size_t bytes = ((size_t)p[16] + 7) / 8, n = w * h;
+	size_t head = (size_t)18 + p[0];
+
+	if (p[1] == 1)
+		head += le16(p + 5) * (((size_t)p[7] + 7) / 8);
+	/* A run is of 128 pixels at most. */
+	return (head + (p[2] & 8 ? (n + 127) / 128 * (1 + bytes) : n * bytes));
+}
+
 static int
 decode(struct image *im, const struct image_info *info, const unsigned char *p,
     size_t len, const struct decode_hints *hints, struct decode_notes *notes,
     struct ufop_err *err)
 {
 	struct feed f = { p, len, 0, false };
+	size_t least;
 	int w, h, n;
 	unsigned char *px;
 
 	notes->shrink = 1;
+	least = info->codec == &codec_bmp ?
+	    least_bmp(p, len, (size_t)info->w, (size_t)info->h) :
+	    least_tga(p, (size_t)info->w, (size_t)info->h);
+	if (len < least && !hints->ignore_error)
+		return (bad(err, info->codec, "it ends early"));
 	px = stbi_load_from_callbacks(&feed_callbacks, &f, &w, &h, &n, 0);
 	if (px == NULL)
 		return (bad(err, info->codec, stbi_failure_reason()));

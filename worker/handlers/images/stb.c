@@ -8,7 +8,17 @@
  * in PNM and PSD.
  */
 #include <stddef.h>
+#include <stdlib.h>
 
+/*
+ * Where a file is cut short or points outside its palette, stb hands out memory
+ * that it never wrote, and what was there may be another caller's picture.  So
+ * memory begins as zeros; its stack, where palettes are, is filled by a flag in
+ * Makefile.
+ */
+#define STBI_MALLOC(n)		calloc(1, n)
+#define STBI_REALLOC(p, n)	realloc(p, n)
+#define STBI_FREE(p)		free(p)
 #define STBI_ONLY_BMP
 #define STBI_ONLY_TGA
 #define STBI_NO_STDIO

@@ -244,6 +244,9 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 	if (t == NULL)
 		return (bad(err, &f));
 	ret = image_init(im, IMAGE_RGB, true, info->w, info->h, err);
+	/* libtiff leaves alone what it cannot read: that must not be old memory. */
+	if (ret == 0)
+		memset(im->mem, 0, im->plane[0].stride * (size_t)info->h);
 	if (ret == 0 && (ret = read_page(t, im, hints, &f, err)) == -1)
 		image_release(im);
 	TIFFClose(t);
