@@ -5,7 +5,9 @@
  */
 #include <sys/stat.h>
 
+#include <ctype.h>
 #include <errno.h>
+#include <glob.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,6 +15,7 @@
 #include "arena.h"
 #include "cli.h"
 #include "project.h"
+#include "settings_table.h"
 
 static int
 enter(const char *dir, struct ufop_err *err)
@@ -73,6 +76,7 @@ run_createproject(struct cli *cli, int argc, char **argv)
 /* ---- makeservice ----------------------------------------------------- */
 
 #define INI_MAX		(1 << 20)
+#define SOURCE_MAX	(16 << 20)
 
 /* A name that is also one in C, since UFOP_SERVICE() takes it without quotes. */
 static bool
@@ -85,6 +89,77 @@ is_name(const char *name)
 	    "abcdefghijklmnopqrstuvwxyz0123456789_") == n);
 }
 
+/*
+ * What cannot be a service's name in this project, although it is one: sections
+ * of the settings are services' names too.
+ */
+static int
+check_free(const struct cli *cli, const char *name, struct ufop_err *err)
+{
+	const struct settings_row	*row;
+	char				 path[PATH_MAX];
+
+	for (row = settings_table; row->section != NULL; row++) {
+		if (strcmp(row->section, name) == 0)
+			return (err_set(err, UFOP_USAGE, "'%s' is a section of "
+			    "ufop's own settings; choose another name", name));
+	}
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s.so",
+	    cli->paths.services, name) < sizeof(path) &&
+	    access(path, F_OK) == 0)
+		return (err_set(err, UFOP_USAGE, "'%s' is a service that came "
+		    "with ufop; choose another name", name));
+	return (0);
+}
+
+/* Whether text has a route that begins with the cmd /name. */
+static bool
+has_route(struct str text, const char *name)
+{
+	char	*begin = xasprintf("\"^/%s", name);
+	size_t	 n = strlen(begin);
+	bool	 hit = false;
+	int	 at;
+
+	while (!hit && (at = str_find(text, '"')) != -1) {
+		text = str_slice(text, (size_t)at, text.len);
+		hit = text.len > n && memcmp(text.s, begin, n) == 0 &&
+		    !isalnum((unsigned char)text.s[n]) && text.s[n] != '_';
+		text = str_slice(text, 1, text.len);
+	}
+	free(begin);
+	return (hit);
+}
+
+/*
+ * The new service's one route comes behind those that are there.  They are read
+ * in the sources, because a service that has yet to be built counts too.
+ */
+static int
+check_route(const char *name, struct ufop_err *err)
+{
+	glob_t		found = { 0 };
+	struct buf	text;
+	size_t		i;
+	int		rc = 0;
+
+	if (glob("*.c", 0, NULL, &found) == 0) {
+		for (i = 0; i < found.gl_pathc && rc == 0; i++) {
+			rc = project_read(found.gl_pathv[i], SOURCE_MAX, &text,
+			    err);
+			if (rc == 0 && has_route((struct str){ text.p,
+			    text.len }, name))
+				rc = err_set(err, UFOP_USAGE, "%s has a route "
+				    "for /%s, and would take what is meant for "
+				    "the new service; choose another name",
+				    found.gl_pathv[i], name);
+			buf_release(&text);
+		}
+	}
+	globfree(&found);
+	return (rc);
+}
+
 /* Whether the line assigns to services, whatever spaces there are. */
 static bool
 is_services(struct str line)
@@ -92,6 +167,23 @@ is_services(struct str line)
 	struct str	name = str_trim(str_cut(&line, '='));
 
 	return (line.s != NULL && str_eq_c(name, "services"));
+}
+
+/* Bytes of an assignment without what stands behind its value. */
+static size_t
+value_end(struct str line)
+{
+	size_t	n;
+
+	/* As libinih has it, a ';' behind a space begins a comment. */
+	for (n = 0; n < line.len; n++) {
+		if (n > 0 && line.s[n] == ';' &&
+		    isspace((unsigned char)line.s[n - 1]))
+			break;
+	}
+	while (n > 0 && isspace((unsigned char)line.s[n - 1]))
+		n--;
+	return (n);
 }
 
 /*
@@ -103,11 +195,10 @@ switch_on(const char *name, struct ufop_err *err)
 {
 	struct buf	ini, out;
 	struct str	rest, line, after;
-	bool		done = false;
+	bool		done = false, inside = false;
+	size_t		end;
 	int		rc;
 
-	if (access("ufop.ini", F_OK) == -1)
-		return (1);
 	if (project_read("ufop.ini", INI_MAX, &ini, err) == -1) {
 		buf_release(&ini);
 		return (-1);
@@ -117,13 +208,18 @@ switch_on(const char *name, struct ufop_err *err)
 	while (rest.s != NULL && rest.len > 0) {
 		line = str_cut(&rest, '\n');
 		after = str_slice(rest, 0, 1);
-		buf_str(&out, line);
+		if (line.len > 0 && line.s[0] == '[')
+			inside = str_prefix(line, STR("[ufop]"));
 		/* An indented line behind it belongs to the same list. */
-		if (!done && is_services(line) && (after.len == 0 ||
+		if (!done && inside && is_services(line) && (after.len == 0 ||
 		    (after.s[0] != ' ' && after.s[0] != '\t'))) {
+			end = value_end(line);
+			buf_str(&out, str_slice(line, 0, end));
 			buf_addf(&out, " ./%s.so", name);
 			done = true;
+			line = str_slice(line, end, line.len);
 		}
+		buf_str(&out, line);
 		if (rest.s != NULL)
 			buf_cstr(&out, "\n");
 	}
@@ -165,11 +261,17 @@ run_makeservice(struct cli *cli, int argc, char **argv)
 		    words.name, PROJECT_NAME_MAX));
 	snprintf(source, sizeof(source), "%s.c", words.name);
 	snprintf(cases, sizeof(cases), "tests/%s.cases", words.name);
-	if (access(source, F_OK) == 0) {
-		err_set(&err, UFOP_USAGE, "'%s' is there already; choose "
+	rc = 0;
+	if (access("ufop.ini", F_OK) == -1)
+		rc = err_set(&err, UFOP_CONFIG, "there is no ufop.ini here; "
+		    "`ufop createproject` begins a project, -C goes to one");
+	else if (access(source, F_OK) == 0)
+		rc = err_set(&err, UFOP_USAGE, "'%s' is there already; choose "
 		    "another name", source);
+	if (rc == -1 || paths_find(&cli->paths, &err) == -1 ||
+	    check_free(cli, words.name, &err) == -1 ||
+	    check_route(words.name, &err) == -1)
 		return (cli_fail(&err));
-	}
 	if (project_write("service/service.c", source, &words, &err) == -1 ||
 	    project_write("service/service.cases", cases, &words, &err) == -1)
 		return (cli_fail(&err));

@@ -51,7 +51,7 @@ class Project:
         return os.path.join(self.dir, name)
 
     def write(self, name, text):
-        with open(self.path(name), "w") as f:
+        with open(self.path(name), "w", newline="") as f:
             f.write(text)
 
     def read(self, name):
@@ -240,6 +240,46 @@ def test_makeservice_refuses_what_is_no_name():
             r = p.run(UFOP, "makeservice", name)
             check_eq(r.returncode, 64, "status of %r" % name)
         check_eq(sorted(os.listdir(p.dir)), FILES, "files")
+
+
+def test_makeservice_refuses_what_could_not_work():
+    with Project() as p:
+        for name, word in (("ufop", "section"), ("front", "section"),
+                           ("fetch", "section"), ("images", "came with"),
+                           ("hello", "app.c"), ("twice", "app.c")):
+            r = p.run(UFOP, "makeservice", name)
+            check_eq(r.returncode, 64, "status of %r" % name)
+            check(word in r.stderr and "another name" in r.stderr,
+                  "%r: %s", name, r.stderr)
+        check_eq(sorted(os.listdir(p.dir)), FILES, "files")
+        p.ok(UFOP, "makeservice", "hell")
+        r = p.run(UFOP, "makeservice", "stamp", cwd=p.top)
+        check_eq(r.returncode, 78, r.stderr)
+        check("createproject" in r.stderr, "%s", r.stderr)
+        check_eq(os.listdir(p.top), [os.path.basename(p.dir)], "files")
+
+
+def test_makeservice_finds_the_end_of_the_list():
+    with Project() as p:
+        for before, after in (
+                ("services = ./app.so ; mine", "./app.so ./c%d.so ; mine"),
+                ("services = ./app.so\t ;./x.so", "./app.so ./c%d.so\t ;"),
+                ("services = ./a;b.so", "./a;b.so ./c%d.so\n"),
+                ("services = ./app.so  \r", "./app.so ./c%d.so  \r"),
+                ("services=", "services= ./c%d.so\n")):
+            i = len(os.listdir(p.dir))
+            p.write("ufop.ini", "[mine]\nservices = ./no.so\n[ufop]\n%s\n"
+                    "[more]\nservices = no\n" % before)
+            out = p.ok(UFOP, "makeservice", "c%d" % i)
+            check("is on" in out, "%r: %s", before, out)
+            with open(p.path("ufop.ini"), newline="") as f:
+                text = f.read()
+            check(after % i in text, "%r becomes %r", before, text)
+            check_eq(text.replace(" ./c%d.so" % i, ""), "[mine]\nservices = "
+                     "./no.so\n[ufop]\n%s\n[more]\nservices = no\n" % before,
+                     "the rest")
+        p.write("ufop.ini", "[ufop]\nname = a\n[more]\nservices = no\n")
+        check("Add ./c.so" in p.ok(UFOP, "makeservice", "c"), "other section")
 
 
 def test_makeservice_says_what_to_add_where_it_cannot():
