@@ -19,18 +19,22 @@ project_name(char out[PROJECT_NAME_MAX + 1])
 {
 	char		 cwd[PATH_MAX];
 	const char	*base;
-	size_t		 i;
+	size_t		 n = 0;
+	char		 c;
 
 	base = getcwd(cwd, sizeof(cwd)) == NULL ? NULL : strrchr(cwd, '/');
-	if (base == NULL || base[1] == '\0')
-		base = "/ufop";
-	for (i = 0, base++; i < PROJECT_NAME_MAX && base[i] != '\0'; i++) {
-		out[i] = (char)tolower((unsigned char)base[i]);
-		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789_-",
-		    out[i]) == NULL)
-			out[i] = '-';
+	for (; base != NULL && *base != '\0' && n < PROJECT_NAME_MAX; base++) {
+		c = (char)tolower((unsigned char)*base);
+		if (strchr("abcdefghijklmnopqrstuvwxyz0123456789", c) != NULL)
+			out[n++] = c;
+		else if (n > 0 && out[n - 1] != '-' && out[n - 1] != '_')
+			out[n++] = c == '_' ? '_' : '-';
 	}
-	out[i] = '\0';
+	if (n > 0 && (out[n - 1] == '-' || out[n - 1] == '_'))
+		n--;
+	out[n] = '\0';
+	if (n == 0)
+		snprintf(out, PROJECT_NAME_MAX + 1, "ufop");
 }
 
 static struct str

@@ -19,8 +19,9 @@ struct project_words {
 };
 
 /*
- * A name for the project in the current directory, made of the directory's
- * own: what a ufop's name may not have becomes '-'.
+ * A name for the project in the current directory, made of the letters and
+ * digits of the directory's own, with one '-' or '_' for what is between them:
+ * an image can have it too.  Where none is left, "ufop".
  */
 void	 project_name(char out[PROJECT_NAME_MAX + 1]);
 

@@ -112,11 +112,21 @@ def test_existing_files_are_named_and_kept():
 
 
 def test_name_of_the_directory_becomes_a_name():
-    with Project("Größe 4 All.2") as p:
-        name = re.search(r"^name = (.*)$", p.read("ufop.ini"), re.M).group(1)
-        check(re.fullmatch(r"[a-z0-9_-]{1,32}", name), "%r", name)
-        check("all is in order" in p.ok("make") + p.ok(UFOP, "config",
-                                                       "check"), "config")
+    for directory, want in (
+            ("Größe 4 All.2", "gr-e-4-all-2"), ("图片", "ufop"), ("-x", "x"),
+            ("my_app__2_", "my_app_2"), ("a" * 31 + ".b", "a" * 31),
+            ("x" * 40, "x" * 32)):
+        with Project(directory) as p:
+            name = re.search(r"^name = (.*)$", p.read("ufop.ini"),
+                             re.M).group(1)
+            check_eq(name, want, "name for %r" % directory)
+            check("docker build -t %s ." % want in p.read("Dockerfile"),
+                  "Dockerfile")
+            check("all is in order" in p.ok("make") + p.ok(UFOP, "config",
+                                                           "check"), "config")
+            r = p.run(UFOP, "doraconfig", "-n", name, "-v", "v1", "-t",
+                      name + ":v1")
+            check_eq(r.returncode, 0, r.stderr)
 
 
 def test_createproject_says_what_it_cannot_do():
