@@ -346,18 +346,25 @@ plan_swaps(struct up *up, struct ufop_err *err)
 	static const char	*fixed[][2] = {
 		{ "redis", "url" }, { "spool", "dir" }
 	};
+	const struct setting	*row;
+	char			 env[SETTINGS_ENV_MAX];
 	size_t			 i;
-	int			 n;
 
 	/* Beside its flags a part's command has five words and a NULL. */
-	n = cli_flags(up->cli, up->flags, PART_ARGV_MAX - 8, err);
-	if (n == -1)
+	if (cli_flags(up->cli, up->flags, PART_ARGV_MAX - 8, err) == -1)
 		return (-1);
-	/* What was settled at the start stays, whatever a file says later. */
-	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
-		up->flags[n++] = xasprintf("--set=%s.%s=%s", fixed[i][0],
-		    fixed[i][1], settings_str(&up->cli->settings, fixed[i][0],
-		    fixed[i][1]));
+	/*
+	 * What was settled at the start stays, whatever a file says later.  In
+	 * the environment, because there may be a password in it, and a
+	 * command's words are for all to see.
+	 */
+	for (i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {
+		row = settings_find(&up->cli->settings, fixed[i][0],
+		    fixed[i][1]);
+		setting_env_name(row, env);
+		setenv(env, settings_str(&up->cli->settings, fixed[i][0],
+		    fixed[i][1]), 1);
+	}
 	next_front(up);
 	return (0);
 }

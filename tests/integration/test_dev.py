@@ -73,6 +73,11 @@ def test_changed_handler_answers_anew():
         check_eq(check_answer(d.post("hello/bob")).text, "hello bob")
         d.swap("hello %s", "howdy %s")
         check_eq(check_answer(d.post("hello/bob")).text, "howdy bob")
+        for pid in d.part.below():
+            with open("/proc/%d/cmdline" % pid, "rb") as f:
+                words = f.read().split(b"\0")
+            check(not any(b"redis.url" in w for w in words),
+                  "a url that may hold a password is in %r", words)
         # A route is the front's matter.
         d.swap('"^/echo$"', '"^/repeat$"')
         check_eq(check_answer(d.post("repeat", b"abc")).text, "abc")
