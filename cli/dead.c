@@ -194,13 +194,14 @@ show(struct dead *dead, const char *id, struct ufop_err *err)
 
 /*
  * The entry as it is to be queued again: nobody waits for it any more, it has
- * as much time as a new one, and its deaths are forgiven.
+ * as much time as it had at first, and its deaths are forgiven.
  */
 static int
 renew(const struct dead *dead, struct str old, int64_t now_ms,
     struct buf *out, char pool[JOB_POOL_MAX + 1], struct ufop_err *err)
 {
 	static struct job	job;
+	int64_t			timeout_ms;
 
 	if (job_decode(&job, old, err) == -1)
 		return (-1);
@@ -210,9 +211,13 @@ renew(const struct dead *dead, struct str old, int64_t now_ms,
 	job.deaths = 0;
 	job.retries = 0;
 	job.flags |= JOB_FLAG_NOBODY_WAITS;
+	/* As the front had it: its tasks' own time, or else ufop.timeout. */
+	timeout_ms = job.deadline_ms - job.queued_us / 1000;
+	if (timeout_ms <= 0)
+		timeout_ms = settings_time_ms(dead->settings, "ufop",
+		    "timeout");
 	job.queued_us = now_ms * 1000;
-	job.deadline_ms = now_ms + settings_time_ms(dead->settings, "ufop",
-	    "timeout");
+	job.deadline_ms = now_ms + timeout_ms;
 	memcpy(pool, job.pool.s, job.pool.len);
 	pool[job.pool.len] = '\0';
 	return (job_encode(&job, out, err));

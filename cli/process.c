@@ -88,6 +88,14 @@ parse(struct cli *cli, struct call *call, int argc, char **argv)
 		    "input, /dev/null is none)");
 		return (-1);
 	}
+	/* Forgotten more often than the cmd, which may be empty. */
+	if (call->path != NULL && cmd == NULL && strcmp(call->path, "-") != 0 &&
+	    access(call->path, F_OK) == -1) {
+		cli->status = cli_usage(cli, "'%s' is no file: if it is CMD, "
+		    "FILE is missing (- is standard input, /dev/null is none)",
+		    call->path);
+		return (-1);
+	}
 	if (call->out != NULL && strcmp(call->out, "-") == 0)
 		call->out = NULL;
 	if (cmd == NULL || cmd[0] == '\0') {
@@ -261,6 +269,17 @@ answer(const struct call *call, const struct process_result *res,
 
 /* ---- the job --------------------------------------------------------- */
 
+/* What a caller over HTTP could not do. */
+static void
+add_remedy(struct ufop_err *err)
+{
+	size_t	len = strlen(err->msg);
+
+	if (err->code == UFOP_NO_ROUTE && strstr(err->msg, "; ") == NULL)
+		snprintf(err->msg + len, sizeof(err->msg) - len,
+		    "; `ufop routes` lists those there are");
+}
+
 static int
 run_job(struct cli *cli, const struct call *call, struct ufop_err *err)
 {
@@ -273,8 +292,10 @@ run_job(struct cli *cli, const struct call *call, struct ufop_err *err)
 
 	/* Asked here too, because how much may be read depends on the task. */
 	if (router_match(cli->router, str_from(call->cmd), false, &match,
-	    err) == -1)
+	    err) == -1) {
+		add_remedy(err);
 		return (-1);
+	}
 	max = match.max_body;
 	if (max == 0)
 		max = settings_size(&cli->settings, "ufop", "max_body");
@@ -293,6 +314,10 @@ run_job(struct cli *cli, const struct call *call, struct ufop_err *err)
 	rc = process_run(&cli->settings, &cli->services, cli->router, &req,
 	    &res, err);
 	source_close(&source);
+	if (rc == -1 && err->code == UFOP_TIMED_OUT && match.timeout_ms > 0)
+		err_set(err, UFOP_TIMED_OUT, "the deadline passed while the "
+		    "handler was running; it was stopped (timeout_ms of its "
+		    "task, %d)", match.timeout_ms);
 	if (rc == -1)
 		return (-1);
 	if (call->time)
@@ -325,8 +350,9 @@ const struct cli_cmd cli_process = {
 	.prose = "Run CMD (as behind the ufop's name in ?cmd=; stages may be "
 	    "piped by |) on FILE in a child as the worker has them, with the "
 	    "same sandbox and limits, and write the result to standard "
-	    "output. FILE may be - for standard input. The exit status tells "
-	    "the kind of error, see ufop(1).",
+	    "output. FILE may be - for standard input, /dev/null for none. "
+	    "What a worker would try again is tried once. The exit status "
+	    "tells the kind of error, see ufop(1).",
 	.opts = opts,
 	.project = true,
 	.run = run,

@@ -214,7 +214,8 @@ const struct settings_row settings_table[] = {
 	    "Address and port of the HTTP front.  The platform's PORT_HTTP "
 	    "replaces the port."),
 	    check_listen,
-	    "ADDRESS:PORT, such as 0.0.0.0:9100 or [::1]:9100", false },
+	    "ADDRESS:PORT with a port from 1 to 65535, such as 0.0.0.0:9100 or "
+	    "[::1]:9100", false },
 	{ "front", STRING("unix", "",
 	    "Listen on this unix socket instead.  Empty: on front.listen.  "
 	    "Sockets that are handed over (LISTEN_FDS) come on top of it."),

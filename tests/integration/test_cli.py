@@ -17,6 +17,7 @@ import time
 import harness
 import httpc
 import pictures
+import wire
 from harness import BUILD, DATA, ROOT, UFOP, Process, Stack, check, check_answer, \
     check_eq, check_error, deadline, free_port, wait_until
 from resp import Resp
@@ -118,7 +119,7 @@ WRONG = [
     (["up", "-Z"], 64, "no option -Z"),
     (["up", "--help=3"], 64, "takes no value"),
     (["up", "operand"], 64, "'operand'"),
-    (["up", "-p", "99999"], 78, "0.0.0.0:99999"),
+    (["up", "-p", "99999"], 78, "0.0.0.0:99999", "1 to 65535"),
     (["up", "-s", "queue.leese=3s"], 78, "leese", "lease"),
     (["up", "-s", "queue.lease=soon"], 78, "queue.lease", "soon"),
     (["up", "-C", "/no/where"], 78, "/no/where"),
@@ -128,12 +129,13 @@ WRONG = [
     (["runworker", "--ready-fd=77"], 64, "77"),
     (["runworker", "--ready-fd=x"], 64, "'x'"),
     (["process"], 64, "FILE is missing"),
+    (["process", "hello/bob"], 64, "'hello/bob' is no file", "FILE is missing"),
     (["process", "a", "b", "c"], 64, "more than"),
     (["process", "--url=http://a/", "a", "b"], 64, "more than"),
     (["process", "hello", "/no/file"], 66, "/no/file"),
     (["process", "hello", "/tmp"], 66, "directory"),
     (["process", "no/such/route", "/dev/null", "-s", "ufop.services=images"],
-     64, "no/such/route"),
+     64, "no/such/route", "`ufop routes`"),
     (["routes", "a", "b"], 64, "more than one"),
     (["routes", "nope", "-s", "ufop.services=images"], 64, "nope"),
     (["routes", "-s", "ufop.services=imgaes"], 78, "imgaes"),
@@ -283,7 +285,9 @@ def test_process_exit_status_tells_the_kind():
                  ["w takes", "'x'"]),
                 (["-A", so, "crash", "/dev/null"], 70, ["SIGSEGV"]),
                 (["-A", so, "sleep/60000", "/dev/null", "-s",
-                  "ufop.timeout=300ms"], 124, ["deadline"])):
+                  "ufop.timeout=300ms"], 124, ["deadline", "ufop.timeout"]),
+                (["-A", so, "late/60000", "/dev/null"], 124,
+                 ["deadline", "timeout_ms of its task, 300"])):
             r = run("process", *args)
             check_eq(r.returncode, status, "%s: %r" % (args, r.err))
             last = r.err.splitlines()[-1]
@@ -361,6 +365,21 @@ def test_config_show():
 
 def redis_of(s):
     return ["-C", s.dir]
+
+
+def test_retried_job_has_the_time_it_had_at_first():
+    with Stack({"ufop.timeout": "2s"}) as s:
+        for timeout_ms, want in ((60000, 60000), (-1, 2000)):
+            job = wire.Job([wire.Stage(b"debug.hello", b"/hello")], b"web",
+                           5000000 + timeout_ms, pool=b"other",
+                           queued_us=5000000000)
+            dead = s.redis("XADD", s.key("dead"), "*", "id", "x", "task",
+                           "debug.hello", "why", "x", "entry", job.encode())
+            check_ok(run("dead", "retry", dead.decode(), *redis_of(s)))
+            entry = s.redis("LPOP", s.key("q", "other"))
+            job = wire.Job.decode(entry)
+            check_eq(job.deadline_ms - job.queued_us // 1000, want,
+                     "ms for a job that had %d" % timeout_ms)
 
 
 @deadline(60)

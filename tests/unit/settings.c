@@ -270,7 +270,8 @@ test_settings_sentences_flags(void)
 		    "of at most 107 bytes, or empty" },
 		{ "front.listen=9100",
 		    "command line: front.listen = '9100': must be "
-		    "ADDRESS:PORT, such as 0.0.0.0:9100 or [::1]:9100" },
+		    "ADDRESS:PORT with a port from 1 to 65535, such as "
+		    "0.0.0.0:9100 or [::1]:9100" },
 		{ "redis.url=http://u:geheim@h",
 		    "command line: redis.url = 'http://u:***@h': must be "
 		    "redis://[[USER]:PASSWORD@]HOST[:PORT][/DB] or "
