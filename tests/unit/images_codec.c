@@ -311,6 +311,49 @@ test_images_cut_short_is_noticed(void)
 	image_release(&in);
 }
 
+/* Rows from the top down, as a negative height says, or from the bottom up. */
+void
+test_images_bmp_both_ways_up(void)
+{
+	struct image in, out, turned;
+	struct image_info info;
+	struct ufop_err err;
+	struct bytes b;
+	unsigned char *h, row[48];
+
+	kit_quarters(&in, 16, 12);
+	b = kit_encode(&codec_bmp, &in, 75, 1);
+	h = b.p + 22;
+	CHECK_INT(b.p[10], 54);
+	CHECK_INT(h[0], 12);
+	for (int y = 0; y < 6; y++) {
+		unsigned char *top = b.p + 54 + 48 * y;
+		unsigned char *bottom = b.p + 54 + 48 * (11 - y);
+
+		memcpy(row, top, 48);
+		memcpy(top, bottom, 48);
+		memcpy(bottom, row, 48);
+	}
+	kit_decode(&turned, b.p, b.len);
+	CHECK_STR(kit_colour(&turned, 0, 0), "blue");
+	memcpy(h, "\xf4\xff\xff\xff", 4);
+	CHECK_INT(codec_probe(&info, b.p, b.len, &err), 0);
+	CHECK_INT(info.h, 12);
+	kit_decode(&out, b.p, b.len);
+	CHECK(kit_psnr(&in, &out) == 99);
+	for (size_t n = 1; n < b.len; n++)
+		CHECK_MSG(kit_try_decode(b.p, n) == UFOP_BAD_MEDIA, "%zu", n);
+	/* The one height that has no magnitude, and none. */
+	memcpy(h, "\0\0\0\x80", 4);
+	CHECK_INT(kit_try_decode(b.p, b.len), UFOP_BAD_MEDIA);
+	memcpy(h, "\0\0\0\0", 4);
+	CHECK_INT(kit_try_decode(b.p, b.len), UFOP_BAD_MEDIA);
+	free(b.p);
+	image_release(&in);
+	image_release(&out);
+	image_release(&turned);
+}
+
 /* What the stack below here is full of: a decoder may find it there. */
 static __attribute__((noinline)) void
 fill_stack(int byte)

@@ -91,9 +91,13 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 
 	if (len > INT32_MAX)
 		return (image_err(err, UFOP_TOO_BIG, "the file is over 2 GB"));
-	if (stbi_info_from_memory(p, (int)len, &info->w, &info->h, &comp) == 0 ||
-	    info->w < 1 || info->h < 1)
+	if (stbi_info_from_memory(p, (int)len, &info->w, &info->h, &comp) == 0)
 		return (bad(err, info->codec, stbi_failure_reason()));
+	/* A BMP whose first row is on top has a negative height. */
+	if (info->h < 0 && info->h > INT32_MIN && info->codec == &codec_bmp)
+		info->h = -info->h;
+	if (info->w < 1 || info->h < 1)
+		return (bad(err, info->codec, "no size"));
 	snprintf(info->color, sizeof(info->color), "%s",
 	    comp <= 2 ? "gray" : comp == 4 ? "nrgba" : "rgba");
 	return (0);
