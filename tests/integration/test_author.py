@@ -24,10 +24,11 @@ class Project:
     def __enter__(self):
         self.dir = tempfile.mkdtemp(prefix="project-")
         os.chmod(self.dir, 0o755)
-        for name in ("app.c", "Makefile", "test.sh", "ufop.ini"):
+        for name in ("app.c", "Makefile", "ufop.ini"):
             shutil.copy(os.path.join(HELLO, name), self.dir)
-        r = self.run("make", "UFOP=" + UFOP,
-                     "CPPFLAGS=-I" + os.path.join(ROOT, "include"))
+        shutil.copytree(os.path.join(HELLO, "tests"),
+                        os.path.join(self.dir, "tests"))
+        r = self.run("make", "UFOP=" + UFOP)
         check(r.returncode == 0, "make: %s%s", r.stdout, r.stderr)
         check(os.path.exists(self.so), "make has built no app.so")
         return self
@@ -47,10 +48,17 @@ class Project:
 
 def test_its_own_test_passes():
     with Project() as p:
-        r = p.run("make", "test", "UFOP=" + UFOP,
-                  "CPPFLAGS=-I" + os.path.join(ROOT, "include"))
+        r = p.run("make", "test", "UFOP=" + UFOP)
         check(r.returncode == 0, "make test: %s%s", r.stdout, r.stderr)
-        check(", 0 failed" in r.stdout, "make test says %r", r.stdout)
+        check("9 passed, 0 failed" in r.stdout, "make test says %r", r.stdout)
+
+
+def test_its_makefile_is_that_of_a_new_project():
+    with open(os.path.join(ROOT, "scripts", "templates", "project",
+                           "Makefile")) as f:
+        want = f.read().replace("@UFOP@", "$(abspath ../../build/ufop)")
+    with open(os.path.join(HELLO, "Makefile")) as f:
+        check_eq(f.read(), want, "examples/hello/Makefile")
 
 
 def test_process_takes_a_service_by_path():
@@ -137,8 +145,7 @@ def test_changed_abi_is_refused():
         with open(os.path.join(p.dir, "app.c"), "w") as f:
             f.write(text)
         os.unlink(p.so)
-        r = p.run("make", "UFOP=" + UFOP,
-                  "CPPFLAGS=-I" + os.path.join(ROOT, "include"))
+        r = p.run("make", "UFOP=" + UFOP)
         check_eq(r.returncode, 0, r.stderr)
         r = p.run(UFOP, "process", "-A", p.so, "hello", "-", stdin="")
         check(r.returncode != 0 and "9999" in r.stderr,

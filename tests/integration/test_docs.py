@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What the documents say: examples run, options and names agree."""
 
+import contextlib
+import functools
 import glob
+import http.server
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+import threading
 
 import harness
 from harness import BUILD, ROOT, UFOP, check, check_eq, deadline, \
@@ -38,6 +42,7 @@ class Shell:
         os.mkdir(bin_dir)
         os.symlink(UFOP, os.path.join(bin_dir, "ufop"))
         self.env = dict(ENV, PATH=bin_dir + ":" + ENV["PATH"])
+        self.stands_for = {}    # words of a document: what they are here
 
     def __enter__(self):
         return self
@@ -46,6 +51,8 @@ class Shell:
         harness.remove_tree(self.top)
 
     def run(self, command):
+        for word, here in self.stands_for.items():
+            command = command.replace(word, here)
         r = subprocess.run(["bash", "-c", command + "\n{ rc=$?; pwd >&9; } "
                             "9> '%s/pwd'; exit $rc" % self.top],
                            cwd=self.dir, env=self.env, text=True,
@@ -101,9 +108,29 @@ def walk(name, shell):
             check(r.returncode == 0, "%s: %s", where, r.stderr)
 
 
+@contextlib.contextmanager
+def web_server(directory):
+    """What `python3 -m http.server` is, on a free port."""
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=directory))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @deadline(180)
 def test_every_example_of_the_guide_runs():
-    with Shell() as shell:
+    with Shell() as shell, \
+            web_server(os.path.join(shell.top, "guide")) as port:
+        shell.stands_for["127.0.0.1:8000"] = "127.0.0.1:%d" % port
         walk("guide.md", shell)
 
 
