@@ -2,6 +2,7 @@
 /* File formats: what goes in comes out, and damage is noticed. */
 #include "codec.h"
 
+#include <dirent.h>
 #include <libdeflate.h>
 
 #include "heif.h"
@@ -352,6 +353,45 @@ test_images_bmp_both_ways_up(void)
 	image_release(&in);
 	image_release(&out);
 	image_release(&turned);
+}
+
+/* Whatever becomes of the files in harm/, it is an answer. */
+void
+test_images_files_that_did_harm(void)
+{
+	static const char *const cmds[] = {
+		"thumbnail/w/1", "imageMogr2/format/png", "imageMogr2/format/gif",
+		"imageMogr2/rotate/30/format/webp",
+		"imageMogr2/ignore-error/1/blur/3x2/format/jpg"
+	};
+	char path[4096];
+	struct dirent *e;
+	DIR *dir;
+	int n = 0;
+
+	snprintf(path, sizeof(path), "%s/tests/data/harm", unit_root);
+	CHECK((dir = opendir(path)) != NULL);
+	while ((e = readdir(dir)) != NULL) {
+		unsigned char *p;
+		size_t len;
+
+		if (e->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof(path), "harm/%s", e->d_name);
+		p = unit_data(path, &len);
+		for (size_t i = 0; i < sizeof(cmds) / sizeof(cmds[0]); i++) {
+			struct ufop_err err;
+			int code = kit_run(cmds[i], p, len, NULL, NULL, &err);
+
+			CHECK_MSG(code == 0 || code == UFOP_BAD_MEDIA ||
+			    code == UFOP_TOO_BIG, "%s %s: %d (%s)", cmds[i],
+			    e->d_name, code, err.msg);
+		}
+		free(p);
+		n++;
+	}
+	closedir(dir);
+	CHECK(n >= 5);
 }
 
 /* What the stack below here is full of: a decoder may find it there. */

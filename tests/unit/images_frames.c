@@ -120,6 +120,42 @@ test_images_frames_go_through_steps(void)
 }
 
 /* Cut short it is an error, wherever; flipped bits do no harm. */
+/* All frames of the longest duration, whose sum is more than an int holds. */
+void
+test_images_frames_of_hours(void)
+{
+	static const char *const formats[] = { "webp", "gif" };
+	size_t len;
+	unsigned char *p = unit_data("harm/durations.webp", &len);
+
+	for (int i = 0; i < 2; i++) {
+		struct picture_file out;
+		struct image_info info;
+		struct anim_reader *r;
+		struct ufop_err err;
+		struct image im;
+		int64_t sum = 0;
+		char cmd[64];
+		int delay;
+
+		snprintf(cmd, sizeof(cmd), "imageMogr2/format/%s", formats[i]);
+		CHECK_INT(kit_run(cmd, p, len, NULL, &out, &err), 0);
+		CHECK(codec_probe(&info, out.bytes.p, out.bytes.len, &err) == 0);
+		r = info.codec->read_frames(&info, out.bytes.p, out.bytes.len,
+		    &err);
+		/* libwebp makes one of frames that are alike. */
+		while (r->next(r, &im, &delay, &err) == 1) {
+			CHECK_MSG(delay >= FRAME_MAX_MS, "%d ms", delay);
+			sum += delay;
+			image_release(&im);
+		}
+		CHECK_INT(sum, 130 * FRAME_MAX_MS);
+		r->close(r);
+		free(out.bytes.p);
+	}
+	free(p);
+}
+
 void
 test_images_frames_damaged(void)
 {

@@ -58,13 +58,19 @@ struct bytes {
  * RGBA, each to be released by the caller.
  */
 struct anim_reader {
-	/* 1: here is one; 0: there are no more; -1 with err. */
+	/* 1: here is one; 0: there are no more; -1 with err.  0 ms or more. */
 	int		(*next)(struct anim_reader *, struct image *,
 			    int *delay_ms, struct ufop_err *);
 	void		(*close)(struct anim_reader *);
 };
 
-/* Takes canvases of one size, RGB or RGBA. */
+/*
+ * The longest that a writer takes for one frame.  WebP counts milliseconds in an
+ * int: it holds 10,000 of them, the most that images.max_frames lets through.
+ */
+#define FRAME_MAX_MS	200000
+
+/* Takes canvases of one size, RGB or RGBA; delay_ms is 0 to FRAME_MAX_MS. */
 struct anim_writer {
 	int		(*add)(struct anim_writer *, const struct image *,
 			    int delay_ms, struct ufop_err *);

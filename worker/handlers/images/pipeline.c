@@ -247,7 +247,8 @@ do_frame(const struct picture *head, struct image *frame, int delay_ms,
 		out->h = p.h;
 	}
 	if (ret == 0)
-		ret = (*w)->add(*w, &p.image, delay_ms, err);
+		ret = (*w)->add(*w, &p.image, delay_ms < FRAME_MAX_MS ?
+		    delay_ms : FRAME_MAX_MS, err);
 	*times = p.times;
 	picture_release(&p);
 	return (ret);

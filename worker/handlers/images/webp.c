@@ -194,7 +194,8 @@ reader_next(struct anim_reader *ar, struct image *im, int *delay_ms,
 	if (image_init(im, IMAGE_RGB, true, r->w, r->h, err) == -1)
 		return (-1);
 	memcpy(im->mem, canvas, (size_t)r->w * (size_t)r->h * 4);
-	*delay_ms = end_ms - r->at_ms;
+	/* libwebp's sum may have gone round; what was added is below 1 << 24. */
+	*delay_ms = (int)((unsigned)end_ms - (unsigned)r->at_ms);
 	r->at_ms = end_ms;
 	return (1);
 }
