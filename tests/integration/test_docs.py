@@ -13,6 +13,7 @@ import tempfile
 import threading
 
 import harness
+import pictures
 from harness import BUILD, ROOT, UFOP, check, check_eq, deadline, \
     need_program
 from test_project import ENV
@@ -140,6 +141,89 @@ def test_every_example_for_those_from_python_runs():
         walk("from-python.md", shell)
 
 
+@contextlib.contextmanager
+def serving(argv, directory, env, said):
+    """A program of the README, once it has said that it is ready."""
+    part = harness.Process("serving", argv, directory, env)
+    part.start()
+    try:
+        def ready():
+            check(part.running, "it ended: %s", part.output())
+            return re.search(said, part.output(), re.M)
+        harness.wait_until(ready, 30, "it says " + said)
+        yield
+        below = part.below()
+        part.terminate(20)
+        # make goes before what it has told to go.
+        harness.wait_until(lambda: not any(
+            os.path.exists("/proc/%d" % p) for p in below), 20,
+            "all that it started is gone")
+    finally:
+        part.kill_all()
+
+
+def blocks(section):
+    """The indented blocks of a README's section, each a list of lines."""
+    return [[line[4:] for line in m.group().splitlines()]
+            for m in re.finditer(r"(?:^(?: {4}.*)\n)+", section, re.M)]
+
+
+@deadline(180)
+def test_readme_prints_what_it_says():
+    """`make run`, its request to copy, and those with their answers."""
+    need_program("curl")
+    text = read("README.md")
+    port = harness.free_port()
+    ready, request = next(b for b in blocks(text) if "is ready" in b[0])
+    said = re.sub(r"\b60 ms", "[0-9]+ ms", re.sub(
+        r"\b2 workers", "[0-9]+ workers?", re.escape(ready).replace(
+            r"\ ", " "))).replace("9100", str(port))
+    with Shell() as shell, serving(
+            [UFOP, "up", "-p", str(port)], shell.top, shell.env,
+            "^%s$" % said):
+        shell.stands_for = {"localhost:9100": "127.0.0.1:%d" % port,
+                            "127.0.0.1:9100": "127.0.0.1:%d" % port,
+                            "@tests/": "@%s/tests/" % ROOT}
+        shell.run(request.replace("curl ", "curl -sS "))
+        with open(os.path.join(shell.dir, "thumbnail.jpg"), "rb") as f:
+            kind, width, _ = pictures.size_of(f.read())
+            check_eq((kind, width), ("jpg", 320), "the thumbnail")
+        seen = 0
+        for b in blocks(text):
+            if not b[0].startswith("$ "):
+                continue
+            seen += 1
+            got = shell.run(b[0][2:].replace("curl ", "curl -sS "))
+            check_eq(got, "\n".join(b[1:]), b[0])
+        check(seen >= 2, "only %d requests with their answers", seen)
+
+
+@deadline(180)
+def test_readme_leads_to_a_handler():
+    """Its five minutes: each command, in a home of its own."""
+    need_program("curl")
+    text = read("README.md")
+    section = text[text.index("## A handler of your own"):]
+    section = section[:section.index("\n## ", 3)]
+    begin, ask, handler, alone = blocks(section)
+    begin = [re.sub(r" +#.*", "", line) for line in begin]
+    check_eq([begin[0].split()[0], begin[-1]], ["export", "make dev"],
+             "the first and the last")
+    with Shell() as shell:
+        port = harness.free_port()
+        shell.env.update(HOME=shell.top,
+                         UFOP_FRONT_LISTEN="127.0.0.1:%d" % port)
+        out = [shell.run(line) for line in begin[1:-1]]
+        check("7 passed, 0 failed" in out[-1], "%s", out)
+        with serving(["make", "dev"], shell.dir, shell.env, "is ready on"):
+            shell.stands_for["localhost:9100"] = "127.0.0.1:%d" % port
+            check_eq(shell.run(ask[0].replace("curl ", "curl -sS ")),
+                     "hello bob", ask[0])
+        with open(os.path.join(shell.dir, "app.c")) as f:
+            check("\n".join(handler) in f.read(), "app.c has no such handler")
+        check_eq(shell.run(alone[0]), "hello bob", alone[0])
+
+
 def test_handler_manual_names_every_function():
     names = set(re.findall(r"^UFOP_API [^;]*?\b(ufop_\w+)\(",
                            read("include", "ufop.h"), re.M))
@@ -207,13 +291,49 @@ def test_manual_names_every_command_and_option():
                  "options of " + command)
 
 
+def settings():
+    """section.name of all, and the sections."""
+    shown = subprocess.run(
+        [UFOP, "config", "show", "--all", "-s",
+         "ufop.services=images debug screenshot"], cwd="/", env=ENV,
+        capture_output=True, text=True).stdout
+    names, section = set(), None
+    for line in shown.splitlines():
+        m = re.match(r"\[(\w+)\]$|(\w+) =", line)
+        if m and m.group(1):
+            section = m.group(1)
+        elif m:
+            names.add("%s.%s" % (section, m.group(2)))
+    return names, {n.split(".")[0] for n in names}
+
+
 def test_documents_name_only_what_there_is():
     """ufop COMMAND --option, settings and files that a document mentions."""
     known = set(commands())
+    names, sections = settings()
+    check(len(names) > 50, "settings: %r", sorted(names))
+    code, seen = literals(), 0
     for path in sorted(glob.glob(os.path.join(ROOT, "*.md")) +
-                       glob.glob(os.path.join(DOCS, "*.md"))):
+                       glob.glob(os.path.join(DOCS, "*.md")) +
+                       glob.glob(os.path.join(ROOT, "examples/*/*.md")) +
+                       glob.glob(os.path.join(ROOT,
+                                              "scripts/templates/*/*.md"))):
         text = read(path)
         name = os.path.basename(path)
+        # As code; "ufop is ready" is what it prints.
+        for command in re.findall(r"(?:`|\$ |^ {4})ufop ([a-z]+)\b(?! ready)",
+                                  text, re.M):
+            check(command in known, "%s: there is no ufop %s", name, command)
+        for setting in re.findall(
+                r"(?:`|-s )([a-z]+\.[a-z_]+)(?=[`= ])", text):
+            if setting.split(".")[0] not in sections or \
+                    setting in ("ufop.ini", "ufop.h"):
+                continue
+            seen += 1
+            # What is no setting may be an event of the log.
+            check(setting in names or
+                  re.search(r"^%s\b" % re.escape(setting), code, re.M),
+                  "%s: there is no setting %s", name, setting)
         for command, rest in re.findall(
                 r"(?:^|[`$ /(])ufop ([a-z]+)((?: [^`\n]*)?)", text, re.M):
             if command not in known:
@@ -226,6 +346,7 @@ def test_documents_name_only_what_there_is():
                 check(os.path.exists(os.path.join(os.path.dirname(path),
                                                   target)),
                       "%s: there is no %s", name, target)
+    check(seen > 50, "only %d settings were found", seen)
 
 
 def joined(code):
@@ -236,7 +357,8 @@ def joined(code):
 def literals():
     """All string literals of the C sources, those that adjoin as one."""
     out = []
-    for path in glob.glob(os.path.join(ROOT, "*", "*.c")):
+    for path in glob.glob(os.path.join(ROOT, "*", "*.c")) + \
+            glob.glob(os.path.join(ROOT, "worker", "handlers", "*", "*.c")):
         text = joined(read(path))
         out += re.findall(r'"((?:[^"\\\n]|\\.)*)"', text)
     return "\n".join(out).replace('\\"', '"')

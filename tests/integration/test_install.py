@@ -57,6 +57,28 @@ class Installation:
                   "%s is not installed", name)
 
 
+def check_serves(ufop, directory, env):
+    """`ufop up` answers for the project in the directory, and goes."""
+    port = free_port()
+    up = Process("up", [ufop, "up", "-p", str(port)], directory, env)
+    up.start()
+    try:
+        def answer():
+            check(up.running, "it ended: %s", up.output())
+            try:
+                with httpc.Conn(port, timeout_s=5) as c:
+                    r = c.request("POST", "/handler?cmd=q/hello/installed",
+                                  b"")
+                    return r if r.status == 200 else None
+            except OSError:
+                return None
+        r = wait_until(answer, 15, "an answer")
+        check_eq(r.text, "hello installed")
+        check_eq(up.terminate(15), 0, "exit status")
+    finally:
+        up.kill_all()
+
+
 @deadline(120)
 def test_everything_lies_where_it_belongs():
     with Installation() as i:
@@ -86,24 +108,7 @@ def test_handler_answers_over_http_from_an_installation():
         out = p.ok("make", "test", env=i.env)
         check(i.prefix + "/include" in out, "built against another: %s", out)
         check("7 passed, 0 failed" in out, "%s", out)
-        port = free_port()
-        up = Process("up", [i.ufop, "up", "-p", str(port)], p.dir, i.env)
-        up.start()
-        try:
-            def answer():
-                check(up.running, "it ended: %s", up.output())
-                try:
-                    with httpc.Conn(port, timeout_s=5) as c:
-                        r = c.request("POST",
-                                      "/handler?cmd=q/hello/installed", b"")
-                        return r if r.status == 200 else None
-                except OSError:
-                    return None
-            r = wait_until(answer, 15, "an answer")
-            check_eq(r.text, "hello installed")
-            check_eq(up.terminate(15), 0, "exit status")
-        finally:
-            up.kill_all()
+        check_serves(i.ufop, p.dir, i.env)
 
 
 @deadline(60)
@@ -148,7 +153,6 @@ def test_libufop_shows_only_its_own_names():
     check_eq(foreign, [], "names that are not ufop_")
 
 
-@deadline(120)
 class Shell:
     """An interactive bash, to press keys in."""
 
@@ -243,14 +247,20 @@ def test_package_installs_runs_and_goes():
             with Project(create=False) as p:
                 p.ok("/usr/bin/ufop", "createproject", p.dir, cwd="/")
                 check("7 passed, 0 failed" in p.ok("make", "test"), "test")
+                check_serves("/usr/bin/ufop", p.dir, ENV)
+            files = [f for f in subprocess.run(
+                ["dpkg", "-L", "libufop-dev", "ufop", "libufop1"],
+                capture_output=True, text=True).stdout.splitlines()
+                if os.path.lexists(f) and not os.path.isdir(f)]
+            for path in ("/usr/bin/ufop", "/usr/include/ufop.h"):
+                check(path in files, "%s is not among %r", path, files)
         finally:
             r = subprocess.run(["dpkg", "--purge", "libufop-dev", "ufop",
                                 "libufop1"], capture_output=True, text=True)
         check_eq(r.returncode, 0, r.stdout + r.stderr)
         check(not re.search("not empty", r.stdout + r.stderr), "%s%s",
               r.stdout, r.stderr)
-        for path in ("/usr/bin/ufop", "/usr/lib/ufop", "/usr/share/ufop",
-                     "/usr/include/ufop.h"):
-            check(not os.path.exists(path), "%s is left", path)
+        check_eq([f for f in files + ["/usr/lib/ufop", "/usr/share/ufop"]
+                  if os.path.lexists(f)], [], "left")
     finally:
         harness.remove_tree(top)
