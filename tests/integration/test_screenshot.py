@@ -480,6 +480,46 @@ def test_screenshot_of_an_endless_script(s):
     check_next(s)
 
 
+@deadline(60)
+def test_screenshot_of_a_script_that_starts_again(s):
+    again = "<body style='background:#f00;margin:0'><h1>b</h1><script>" \
+        "setInterval(()=>{for(;;);},0)</script>"
+    once = "<body style='background:#f00;margin:0'><h1>b</h1><script>" \
+        "addEventListener('load',()=>setTimeout(()=>{for(;;);},0))</script>"
+    for html, words in (
+            (again, ""), (again, "/wait/500"), (again, "/full/1"),
+            (again, "/css/" + b64("h1{color:#0f0}")),
+            (again, "/wait/selector:" + b64("h1")),
+            (again, "/cut/100,100,0,0"), (once, "/selector/" + b64("body")),
+            (once, "/cut/100,900,0,0")):
+        r = shoot(s, SMALL + "/timeout/1500" + words, html=html, within_s=10)
+        check_eq(colour(r, (50, 5)), (255, 0, 0), words)
+        check("script=stopped" in r.header("x-log", ""), "X-Log of %s is %r",
+              words, r.header("x-log"))
+    check_error(shoot(s, "/timeout/1500/wait/selector:" + b64("#never"),
+                      html=again, within_s=10), 504, "#never")
+    check_next(s)
+
+
+@deadline(60)
+def test_screenshot_of_a_page_that_leaves_at_its_load(s):
+    with Site({"/": "<h1>x</h1><script>onload=()=>{location.href='/there'}"
+                    "</script>",
+               "/there": "<body style='background:#0f0'>"}) as site, \
+            Site({"/": "<h1>x</h1><script>onload=()=>{location.href='%s'}"
+                       "</script>" % site.url("/there").replace(
+                           "127.0.0.1", "localhost")}) as other:
+        s_words = SMALL + "/timeout/4000"
+        js = "/js/" + b64("location.href='%s'" % site.url("/there"))
+        for i in range(3):
+            for words, url in (("", site.url()), ("", other.url()),
+                               (js, site.url("/there")), (js, other.url())):
+                # Of the page before or of the one behind it.
+                check(colour(shoot(s, s_words + words, url=url, within_s=7))
+                      in ((0, 255, 0), (255, 255, 255)), "the picture")
+    check_next(s)
+
+
 def test_screenshot_of_an_alert_storm(s):
     r = shoot(s, SMALL + "/timeout/2000", html="<body style='background:#f00'><script>"
               "for(let i=0;i<50;i++)alert(i);confirm('x');prompt('y')"

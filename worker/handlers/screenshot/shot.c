@@ -18,15 +18,15 @@
 #define HTML_URL	"http://page.ufop.invalid/"
 
 #define MS		1000LL
-/* A capture that takes longer is held up by a script, most of the time. */
-#define CAPTURE_PATIENCE_US	(1500 * MS)
-/* What a page does after its script was ended. */
+/* An answer that takes longer is held up by a script, most of the time. */
+#define PATIENCE_US	(1500 * MS)
+/* What a page does after its script was ended, or it went to another. */
 #define GRACE_US	(500 * MS)
 /* networkIdle never comes on a page that polls. */
 #define IDLE_MAX_US	(5000 * MS)
 #define SCRIPT_US	(5000 * MS)
-/* Of a page that goes to another while it is taken. */
-#define CAPTURE_TRIES	5
+/* Of a question to a page that goes to another under it. */
+#define TRIES		5
 #define NAVIGATIONS_MAX	20
 /* Chromium gives no bytes, and no error, beyond it. */
 #define WEBP_SIDE_MAX	16383
@@ -65,6 +65,8 @@ struct page {
 	bool			 download;
 	bool			 crashed;
 	bool			 served;	/* the html has been */
+	bool			 stopped;	/* no script of it runs any more */
+	bool			 measured;	/* but for the picture all is asked */
 	/* A browser that ended, but not for what this page took: once more. */
 	bool			 may_retry, retry;
 
@@ -235,6 +237,22 @@ page_pump(struct page *p, int64_t until_us)
 	return (p->crashed ? CRASHED : DONE);
 }
 
+/* Until the document has all of these, or LATE. */
+static enum outcome
+wait_life(struct page *p, int life, int64_t until_us)
+{
+	enum outcome	 rc;
+
+	while ((p->life & life) != life ||
+	    strcmp(p->living, p->loader) != 0) {
+		if (p->navigations > NAVIGATIONS_MAX)
+			return (REFUSED);
+		if ((rc = page_pump(p, until_us)) != DONE)
+			return (rc);
+	}
+	return (DONE);
+}
+
 /* ---- commands -------------------------------------------------------- */
 
 static void
@@ -246,19 +264,35 @@ page_ask(struct page *p, const char *method, json_t *params)
 	p->want = cdp_send(&p->b->cdp, p->session, method, params);
 }
 
-/* Wait for the answer to what was asked; its result, borrowed. */
+/*
+ * Until the answer to what was asked is there.  LATE also a moment after the
+ * page went to another: with the document the answer may be gone for good.
+ */
 static enum outcome
-page_wait(struct page *p, int64_t until_us, json_t **result)
+page_await(struct page *p, int64_t until_us)
 {
 	enum outcome	 rc;
-	json_t		*error;
+	int64_t		 moment_us;
+	int		 n = p->navigations;
 
 	if (until_us > p->shot->deadline_us)
 		until_us = p->shot->deadline_us;
-	while (p->want != 0)
+	while (p->want != 0) {
 		if ((rc = page_pump(p, until_us)) != DONE)
 			return (rc);
-	error = json_object_get(p->answer, "error");
+		moment_us = clock_mono_us() + GRACE_US;
+		if (p->navigations != n && moment_us < until_us)
+			until_us = moment_us;
+	}
+	return (DONE);
+}
+
+/* The answer's result, borrowed; REFUSED when it is an error. */
+static enum outcome
+page_result(struct page *p, json_t **result)
+{
+	json_t	*error = json_object_get(p->answer, "error");
+
 	if (error != NULL) {
 		snprintf(p->why, sizeof(p->why), "%s", string_of(error,
 		    "message"));
@@ -273,27 +307,95 @@ static enum outcome
 page_call(struct page *p, const char *method, json_t *params, int64_t until_us,
     json_t **result)
 {
+	enum outcome	 rc;
+
+	if (until_us > p->shot->deadline_us)
+		until_us = p->shot->deadline_us;
 	page_ask(p, method, params);
-	return (page_wait(p, until_us, result));
+	while (p->want != 0)
+		if ((rc = page_pump(p, until_us)) != DONE)
+			return (rc);
+	return (page_result(p, result));
+}
+
+/* From now on no script of the page runs, whatever starts it. */
+static void
+stop_scripts(struct page *p)
+{
+	if (!p->stopped)
+		ufop_note(p->job, "script", "stopped");
+	p->stopped = true;
+	/* One that a timer starts again is not ended by ending it once. */
+	page_send(p, "Emulation.setScriptExecutionDisabled",
+	    json_pack("{s:b}", "value", 1));
+	page_send(p, "Runtime.terminateExecution", NULL);
+}
+
+/* The page is just going to another: until that one is there, or a moment. */
+static void
+settle(struct page *p)
+{
+	int64_t		 until_us = clock_mono_us() + GRACE_US;
+	int		 n = p->navigations;
+	enum outcome	 rc = DONE;
+
+	while (p->navigations == n && rc == DONE)
+		rc = page_pump(p, until_us);
+	if (rc == DONE)
+		(void)wait_life(p, LIFE_LOAD, until_us);
 }
 
 /*
- * The value of a script (a promise's too), borrowed until the next call.
- * REFUSED when it throws; then why is what it threw.
+ * Ask what has an answer, whatever the page does meanwhile: its scripts are
+ * stopped when they hold it up, and when it goes to another page the question
+ * is put anew there.  The reference to params is taken over.
  */
 static enum outcome
-page_eval(struct page *p, const char *script, int64_t until_us,
-    json_t **value)
+page_insist(struct page *p, const char *method, json_t *params,
+    json_t **result)
 {
+	int64_t		 patience_us = PATIENCE_US;
 	enum outcome	 rc;
-	json_t		*result, *thrown, *what;
+	int		 try, n;
 
-	rc = page_call(p, "Runtime.evaluate", json_pack(
-	    "{s:s, s:b, s:b, s:b}", "expression", script, "awaitPromise", 1,
-	    "returnByValue", 1, "userGesture", 1), until_us, &result);
-	if (rc != DONE)
-		return (rc);
-	thrown = json_object_get(result, "exceptionDetails");
+	for (try = 0;; try++, patience_us *= 2) {
+		n = p->navigations;
+		page_ask(p, method, json_incref(params));
+		if (p->measured)
+			browser_prepare(p->b);
+		rc = page_await(p, clock_mono_us() + patience_us);
+		if (rc == LATE && p->navigations == n) {
+			stop_scripts(p);
+			rc = page_await(p, clock_mono_us() + 2 * patience_us);
+		}
+		if (rc == DONE)
+			rc = page_result(p, result);
+		if ((rc != LATE && (rc != REFUSED || (p->navigations == n &&
+		    strstr(p->why, "Not attached") == NULL))) ||
+		    try == TRIES || clock_mono_us() >= p->shot->deadline_us)
+			break;
+		settle(p);
+	}
+	json_decref(params);
+	return (rc);
+}
+
+static json_t *
+eval_params(const char *script)
+{
+	return (json_pack("{s:s, s:b, s:b, s:b}", "expression", script,
+	    "awaitPromise", 1, "returnByValue", 1, "userGesture", 1));
+}
+
+/*
+ * The value in the result of Runtime.evaluate, borrowed until the next call.
+ * REFUSED when the script threw; then why is what it threw.
+ */
+static enum outcome
+eval_value(struct page *p, json_t *result, json_t **value)
+{
+	json_t	*thrown = json_object_get(result, "exceptionDetails"), *what;
+
 	if (thrown != NULL) {
 		what = json_object_get(thrown, "exception");
 		snprintf(p->why, sizeof(p->why), "%.200s", string_of(what,
@@ -304,6 +406,29 @@ page_eval(struct page *p, const char *script, int64_t until_us,
 	}
 	*value = json_object_get(json_object_get(result, "result"), "value");
 	return (DONE);
+}
+
+/* The value of a script, of a promise's too. */
+static enum outcome
+page_eval(struct page *p, const char *script, int64_t until_us,
+    json_t **value)
+{
+	json_t		*result;
+	enum outcome	 rc = page_call(p, "Runtime.evaluate",
+	    eval_params(script), until_us, &result);
+
+	return (rc == DONE ? eval_value(p, result, value) : rc);
+}
+
+/* The same of a script of ours, which waits for nothing. */
+static enum outcome
+page_look(struct page *p, const char *script, json_t **value)
+{
+	json_t		*result;
+	enum outcome	 rc = page_insist(p, "Runtime.evaluate",
+	    eval_params(script), &result);
+
+	return (rc == DONE ? eval_value(p, result, value) : rc);
 }
 
 /* ---- what went wrong, for the caller --------------------------------- */
@@ -478,22 +603,6 @@ loops(struct page *p)
 	    "pages; stopped after %d", NAVIGATIONS_MAX));
 }
 
-/* Until the document has all of these, or LATE. */
-static enum outcome
-wait_life(struct page *p, int life, int64_t until_us)
-{
-	enum outcome	 rc;
-
-	while ((p->life & life) != life ||
-	    strcmp(p->living, p->loader) != 0) {
-		if (p->navigations > NAVIGATIONS_MAX)
-			return (REFUSED);
-		if ((rc = page_pump(p, until_us)) != DONE)
-			return (rc);
-	}
-	return (DONE);
-}
-
 static int
 wait_load(struct page *p, int64_t until_us)
 {
@@ -501,8 +610,7 @@ wait_load(struct page *p, int64_t until_us)
 
 	if (rc == LATE) {
 		/* A script without end keeps the document from its end. */
-		page_send(p, "Runtime.terminateExecution", NULL);
-		ufop_note(p->job, "script", "stopped");
+		stop_scripts(p);
 		rc = wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US);
 	}
 	if (rc == REFUSED)
@@ -559,6 +667,21 @@ literal(const char *text)
 	return (out);
 }
 
+/* It is not there yet, or a script keeps us from seeing it. */
+static enum outcome
+selector_late(struct page *p, const char *sel)
+{
+	char		*script = xasprintf("document.querySelector(%s)!==null",
+	    sel);
+	json_t		*value = NULL;
+	enum outcome	 rc;
+
+	stop_scripts(p);
+	rc = page_look(p, script, &value);
+	free(script);
+	return (rc == DONE && !json_is_true(value) ? LATE : rc);
+}
+
 static int
 wait_selector(struct page *p, int64_t until_us)
 {
@@ -566,11 +689,9 @@ wait_selector(struct page *p, int64_t until_us)
 	char		*script;
 	json_t		*value;
 	enum outcome	 rc;
-	int		 ret;
 
 	script = xasprintf("new Promise(r=>{const q=()=>document."
 	    "querySelector(%s)?r(true):setTimeout(q,50);q()})", sel);
-	free(sel);
 	for (;;) {
 		rc = page_eval(p, script, until_us, &value);
 		/* The document may go away under it: then again in the next. */
@@ -579,56 +700,62 @@ wait_selector(struct page *p, int64_t until_us)
 		    p->navigations > NAVIGATIONS_MAX)
 			break;
 	}
+	if (rc == LATE)
+		rc = selector_late(p, sel);
 	free(script);
+	free(sel);
+	if (rc == REFUSED && p->navigations > NAVIGATIONS_MAX)
+		return (loops(p));
 	if (rc == REFUSED)
-		ret = p->navigations > NAVIGATIONS_MAX ? loops(p) :
-		    ufop_fail(p->reply, 400, "screenshot: wait/selector: '%s' "
-		    "is no CSS selector", p->o->wait_selector);
-	else if (rc == LATE)
-		ret = ufop_fail(p->reply, 504, "no element matches '%s' within "
-		    "%d ms", p->o->wait_selector, p->shot->page_ms);
-	else
-		ret = rc == DONE ? 0 : page_fail(p, rc, "waiting");
-	return (ret);
+		return (ufop_fail(p->reply, 400, "screenshot: wait/selector: "
+		    "'%s' is no CSS selector", p->o->wait_selector));
+	if (rc == LATE)
+		return (ufop_fail(p->reply, 504, "no element matches '%s' "
+		    "within %d ms", p->o->wait_selector, p->shot->page_ms));
+	return (rc == DONE ? 0 : page_fail(p, rc, "waiting"));
 }
 
-/* The caller's own style sheet and script. */
 static int
-apply(struct page *p, const char *what, const char *script)
+apply_css(struct page *p)
+{
+	char		*css = literal(p->o->css), *script;
+	json_t		*value;
+	enum outcome	 rc;
+
+	script = xasprintf("{const s=document.createElement('style');"
+	    "s.textContent=%s;document.documentElement.append(s)}", css);
+	rc = page_look(p, script, &value);
+	free(script);
+	free(css);
+	if (rc == REFUSED)
+		return (ufop_fail(p->reply, 400, "screenshot: css failed in "
+		    "the page: %s", p->why));
+	return (rc == DONE ? 0 : page_fail(p, rc, "taking the style sheet"));
+}
+
+static int
+apply_js(struct page *p)
 {
 	json_t		*value;
-	enum outcome	 rc = page_eval(p, script, clock_mono_us() + SCRIPT_US,
-	    &value);
+	enum outcome	 rc = page_eval(p, p->o->js, clock_mono_us() +
+	    SCRIPT_US, &value);
 
 	if (rc == REFUSED)
-		return (ufop_fail(p->reply, 400, "screenshot: %s failed in the "
-		    "page: %s", what, p->why));
-	if (rc == LATE) {
-		page_send(p, "Runtime.terminateExecution", NULL);
-		return (ufop_fail(p->reply, 400, "screenshot: %s has not "
-		    "ended within %lld ms", what, SCRIPT_US / MS));
-	}
+		return (ufop_fail(p->reply, 400, "screenshot: js failed in the "
+		    "page: %s", p->why));
+	if (rc == LATE)
+		return (ufop_fail(p->reply, 400, "screenshot: js has not "
+		    "ended within %lld ms, or a script of the page has kept "
+		    "it from that", SCRIPT_US / MS));
 	return (rc == DONE ? 0 : page_fail(p, rc, "running a script"));
 }
 
 static int
 apply_all(struct page *p)
 {
-	char	*css, *script;
-	int	 rc;
-
-	if (p->o->css != NULL) {
-		css = literal(p->o->css);
-		script = xasprintf("{const s=document.createElement('style');"
-		    "s.textContent=%s;document.documentElement.append(s)}",
-		    css);
-		rc = apply(p, "css", script);
-		free(script);
-		free(css);
-		if (rc == -1)
-			return (-1);
-	}
-	return (p->o->js != NULL ? apply(p, "js", p->o->js) : 0);
+	if (p->o->css != NULL && apply_css(p) == -1)
+		return (-1);
+	return (p->o->js != NULL ? apply_js(p) : 0);
 }
 
 /*
@@ -658,8 +785,7 @@ page_size(struct page *p, double *w, double *h)
 	json_t		*result, *size;
 	enum outcome	 rc;
 
-	rc = page_call(p, "Page.getLayoutMetrics", NULL,
-	    p->shot->deadline_us, &result);
+	rc = page_insist(p, "Page.getLayoutMetrics", NULL, &result);
 	if (rc != DONE)
 		return (rc);
 	size = json_object_get(result, "cssContentSize");
@@ -674,8 +800,12 @@ area_full(struct page *p, struct area *a)
 	json_t		*value;
 	enum outcome	 rc;
 
-	/* A page that breaks the scrolling is shown as it is. */
-	rc = page_eval(p, scroll_through, clock_mono_us() + SCRIPT_US, &value);
+	/*
+	 * A page that breaks the scrolling is shown as it is; where scripts
+	 * are stopped, ours has no timers.
+	 */
+	rc = p->stopped ? DONE : page_eval(p, scroll_through,
+	    clock_mono_us() + SCRIPT_US, &value);
 	if (rc == DONE || rc == REFUSED || rc == LATE)
 		rc = page_size(p, &a->w, &a->h);
 	a->x = a->y = 0;
@@ -716,7 +846,7 @@ area_selector(struct page *p, struct area *a)
 	    "return null;const r=e.getBoundingClientRect();return [r.x+scrollX,"
 	    "r.y+scrollY,r.width,r.height]})()", sel);
 	free(sel);
-	rc = page_eval(p, script, p->shot->deadline_us, &v);
+	rc = page_look(p, script, &v);
 	free(script);
 	if (rc == REFUSED)
 		return (ufop_fail(p->reply, 400, "screenshot: selector: '%s' "
@@ -849,49 +979,17 @@ deliver_store(struct page *p)
 	    s->source, "path", path, "bytes", (json_int_t)len)));
 }
 
-/* One picture of the area, or a document; data is there when it is DONE. */
-static enum outcome
-picture(struct page *p, const struct area *a)
-{
-	enum outcome	 rc;
-
-	page_ask(p, p->o->format == SHOT_PDF ? "Page.printToPDF" :
-	    "Page.captureScreenshot", capture_params(p->o, a));
-	browser_prepare(p->b);
-	rc = page_wait(p, clock_mono_us() + CAPTURE_PATIENCE_US, NULL);
-	if (rc == LATE) {
-		page_send(p, "Runtime.terminateExecution", NULL);
-		rc = page_wait(p, p->shot->deadline_us, NULL);
-	}
-	return (rc);
-}
-
-/* The page is just going to another: until that one is there, or a moment. */
-static void
-settle(struct page *p)
-{
-	int64_t		 until_us = clock_mono_us() + GRACE_US;
-	int		 n = p->navigations;
-	enum outcome	 rc = DONE;
-
-	while (p->navigations == n && rc == DONE)
-		rc = page_pump(p, until_us);
-	if (rc == DONE)
-		(void)wait_life(p, LIFE_LOAD, until_us);
-}
-
 static int
 capture(struct page *p)
 {
 	struct area	 a = { 0 };
 	enum outcome	 rc;
-	int		 try;
 
 	if (p->o->format != SHOT_PDF && area_find(p, &a) == -1)
 		return (-1);
-	for (try = 0; (rc = picture(p, &a)) == REFUSED && try < CAPTURE_TRIES &&
-	    strstr(p->why, "Not attached") != NULL; try++)
-		settle(p);
+	p->measured = true;
+	rc = page_insist(p, p->o->format == SHOT_PDF ? "Page.printToPDF" :
+	    "Page.captureScreenshot", capture_params(p->o, &a), NULL);
 	if (rc != DONE)
 		return (page_fail(p, rc, "taking the picture"));
 	if (p->data.len == 0)
