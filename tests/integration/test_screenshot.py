@@ -334,6 +334,18 @@ def test_screenshot_waits(s):
                       html=later), 504, "#never")
 
 
+def test_screenshot_waits_no_longer_than_the_job_may_take():
+    with own_stack(ufop__timeout="6s") as s:
+        child = s.worker.children()
+        r = shoot(s, SMALL + "/wait/60000",
+                  html="<body style='background:#0f0'>", within_s=6)
+        check_eq(colour(r), (0, 255, 0))
+        check("wait=cut" in r.header("x-log", ""), "X-Log is %r",
+              r.header("x-log"))
+        check_next(s)
+        check_eq(s.worker.children(), child, "children of the worker")
+
+
 def test_screenshot_words_are_checked(s):
     for words, *say in (
             ("/cut/1,2,3", "cut", "300,200,0,40"), ("/cut/0,2,3,4", "cut"),

@@ -160,9 +160,10 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 	shot->deadline_us = shot->started_us + left * 1000;
 	page = o->timeout_ms > 0 ? o->timeout_ms :
 	    ufop_setting_int(job, "page_timeout");
-	if (page > left - CAPTURE_MS)
-		page = left - CAPTURE_MS;
-	shot->page_ms = (int)(page < PAGE_MIN_MS ? PAGE_MIN_MS : page);
+	left = left > CAPTURE_MS + PAGE_MIN_MS ? left - CAPTURE_MS :
+	    PAGE_MIN_MS;
+	shot->capture_us = shot->started_us + left * 1000;
+	shot->page_ms = (int)(page < left ? page : left);
 	shot->max_pixels = ufop_setting_int(job, "max_pixels");
 	if (text != NULL) {
 		if (egress_check_url(&self.policy, str_from(text), url,

@@ -648,6 +648,10 @@ wait_ms(struct page *p)
 	int64_t		 until_us = p->shown_us + p->o->wait_ms * MS;
 	enum outcome	 rc;
 
+	if (until_us > p->shot->capture_us) {
+		until_us = p->shot->capture_us;
+		ufop_note(p->job, "wait", "cut");
+	}
 	while ((rc = page_pump(p, until_us)) == DONE)
 		if (p->navigations > NAVIGATIONS_MAX)
 			return (loops(p));
