@@ -16,6 +16,13 @@
 #define DELAY_MIN_MS	20
 #define DELAY_USUAL_MS	100
 
+/*
+ * Pixels that a byte can be at most: 12 bits are one code, and no code is longer
+ * than all codes there are.  Smaller pictures may be mostly empty.
+ */
+#define PIXELS_A_BYTE	(CODES * 8 / 12)
+#define SMALL		(4 << 20)	/* pixels */
+
 enum disposal { KEEP = 1, CLEAR = 2, RESTORE = 3 };
 
 struct area {
@@ -353,10 +360,16 @@ static struct anim_reader *
 read_frames(const struct image_info *info, const unsigned char *p, size_t len,
     struct ufop_err *err)
 {
-	size_t size = (size_t)info->w * (size_t)info->h * 4;
-	struct reader *r = image_malloc(sizeof(*r), err);
+	size_t n = (size_t)info->w * (size_t)info->h, size = n * 4;
+	struct reader *r;
 
-	if (r == NULL)
+	if (n > SMALL && n / PIXELS_A_BYTE > len) {
+		image_err(err, UFOP_TOO_BIG, "the GIF has %zu bytes for %dx%d "
+		    "pixels, of which most can only be empty; send it smaller",
+		    len, info->w, info->h);
+		return (NULL);
+	}
+	if ((r = image_malloc(sizeof(*r), err)) == NULL)
 		return (NULL);
 	*r = (struct reader){ .r = { reader_next, reader_close }, .p = p,
 	    .len = len, .at = 13 + table_size(p[10]), .w = info->w,

@@ -22,6 +22,11 @@
 
 /* A progressive file may ask for any number of passes over all blocks. */
 #define SCANS_MAX	200
+/*
+ * And for their pixels: at 3,000,000,000 a second.  The usual 10 scans of the
+ * largest source the settings take by default are three quarters of it.
+ */
+#define SCANS_PIXELS_MAX	2000000000
 #define ICC_MARK	"ICC_PROFILE"	/* with its NUL */
 #define MARGIN		16	/* pixels around a crop: upsampling looks there */
 #define SHRINK_LEAVES	2	/* see DCT shrink above */
@@ -30,7 +35,7 @@
 struct failure {
 	struct jpeg_error_mgr	 mgr;	/* must be first: libjpeg knows only it */
 	jmp_buf			 back;
-	bool			 ignore;
+	bool			 ignore, too_big;
 	char			 msg[JMSG_LENGTH_MAX];
 };
 
@@ -87,6 +92,9 @@ bad_jpeg(struct ufop_err *err, const struct failure *f)
 	if (f->mgr.msg_code == JERR_OUT_OF_MEMORY)
 		return (image_err(err, UFOP_TOO_BIG, "the JPEG needs more "
 		    "memory than this task may use; send a smaller one"));
+	if (f->too_big)
+		return (image_err(err, UFOP_TOO_BIG, "the JPEG has %s; write it "
+		    "anew, or send a smaller one", f->msg));
 	return (image_err(err, UFOP_BAD_MEDIA, "the JPEG is damaged or cut "
 	    "short (%s); send a whole file", f->msg));
 }
@@ -96,11 +104,15 @@ count_scans(j_common_ptr c)
 {
 	struct jpeg_decompress_struct *d = (struct jpeg_decompress_struct *)c;
 
-	if (d->input_scan_number > SCANS_MAX) {
+	int64_t n = d->input_scan_number;
+
+	if (n > SCANS_MAX ||
+	    n * d->image_width * d->image_height > SCANS_PIXELS_MAX) {
 		struct failure *f = (struct failure *)c->err;
 
-		snprintf(f->msg, sizeof(f->msg), "more than %d scans",
-		    SCANS_MAX);
+		snprintf(f->msg, sizeof(f->msg), "%lld scans or more of %ux%u "
+		    "pixels", (long long)n, d->image_width, d->image_height);
+		f->too_big = true;
 		longjmp(f->back, 1);
 	}
 }

@@ -10,6 +10,8 @@
 #include <math.h>
 
 #define LOBES		3	/* reach of the kernel, in target pixels */
+#define WORK_MAX	6	/* see picture_work() */
+#define BLUR_UNIT	16	/* such a radius costs twice as much as none */
 #define AVERAGE_SIDE	128	/* more pixels do not change a mean colour */
 
 static int64_t
@@ -161,6 +163,27 @@ check_size(const struct picture *p, int w, int h, struct ufop_err *err)
 }
 
 int
+picture_work(struct picture *p, double pixels, struct ufop_err *err)
+{
+	double most = (double)p->limits->max_output_pixels * WORK_MAX;
+
+	p->work += pixels;
+	if (p->work <= most)
+		return (0);
+	return (image_err(err, UFOP_TOO_BIG, "that is too much work: steps and "
+	    "frames may make %.0f pixels in all, where those of a rotation "
+	    "count twice and those of a blur by its radius; ask for less", most));
+}
+
+/* What a blur of all that is seen now costs. */
+static int
+blur_work(struct picture *p, int radius, struct ufop_err *err)
+{
+	return (picture_work(p, (double)p->w * p->h *
+	    (1 + (double)radius / BLUR_UNIT), err));
+}
+
+int
 picture_resize(struct picture *p, const struct geometry *g,
     struct ufop_err *err)
 {
@@ -176,7 +199,8 @@ picture_resize(struct picture *p, const struct geometry *g,
 	 * first step drops must be gone.
 	 */
 	if (magnification(p) < 1 && (w > p->w || h > p->h) &&
-	    picture_pixels(p, true, false, err) == -1)
+	    (picture_work(p, (double)p->w * p->h + (double)w * h, err) == -1 ||
+	    picture_pixels(p, true, false, err) == -1))
 		return (-1);
 	p->w = w;
 	p->h = h;
@@ -411,6 +435,7 @@ picture_rotate(struct picture *p, int degrees, const unsigned char rgba[4],
 		return (0);
 	}
 	if (check_size(p, w, h, err) == -1 ||
+	    picture_work(p, 2.0 * w * h, err) == -1 ||
 	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
 	start = now_us();
@@ -429,7 +454,8 @@ picture_blur(struct picture *p, int radius, double sigma,
 {
 	int64_t start;
 
-	if (picture_pixels(p, true, false, err) == -1)
+	if (blur_work(p, radius, err) == -1 ||
+	    picture_pixels(p, true, false, err) == -1)
 		return (-1);
 	start = now_us();
 	return (operated(p, start, ops_blur(&p->image, radius, sigma, err)));
@@ -440,7 +466,8 @@ picture_sharpen(struct picture *p, struct ufop_err *err)
 {
 	int64_t start;
 
-	if (picture_pixels(p, true, false, err) == -1)
+	if (blur_work(p, 0, err) == -1 ||
+	    picture_pixels(p, true, false, err) == -1)
 		return (-1);
 	start = now_us();
 	return (operated(p, start, ops_sharpen(&p->image, err)));
@@ -535,7 +562,8 @@ mark_image(struct picture *p, const struct mark *m, struct image *made,
 		return (-1);
 	if (!*fits)
 		return (0);
-	if (picture_pixels(p, false, false, err) == -1)
+	if (picture_work(p, (double)pl->w * pl->h, err) == -1 ||
+	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
 	start = now_us();
 	return (operated(p, start, ops_blend(&p->image, made,

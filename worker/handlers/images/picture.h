@@ -43,6 +43,7 @@ struct picture {
 	struct rect		 bounds;	/* what may be mixed in around it */
 	bool			 decoded;
 	struct image		 image;		/* once decoded */
+	double			 work;		/* of picture_work() so far */
 	struct picture_times	 times;
 };
 
@@ -77,6 +78,14 @@ void	 picture_auto_orient(struct picture *);
  */
 int	 picture_rotate(struct picture *, int degrees,
 	    const unsigned char rgba[4], struct ufop_err *);
+
+/*
+ * Note that so many pixels are made.  UFOP_TOO_BIG when all that were since it
+ * was opened are more than six times the limit on a result's: any number of
+ * steps, each within its limits, would be any amount of work.  What follows asks
+ * for itself, with twice its pixels for a rotation, and for blurs by radius.
+ */
+int	 picture_work(struct picture *, double pixels, struct ufop_err *);
 
 /* UFOP_TOO_BIG when the result is over the limits on output. */
 int	 picture_resize(struct picture *, const struct geometry *,

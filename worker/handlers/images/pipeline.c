@@ -219,21 +219,21 @@ do_steps(struct picture *p, struct run *run, bool *fits, struct ufop_err *err)
  * too large for one is for all, and nothing is written.
  */
 static int
-do_frame(const struct picture *head, struct image *frame, int delay_ms,
+do_frame(struct picture *head, struct image *frame, int delay_ms,
     struct run *run, const struct codec *codec, struct anim_writer **w,
-    struct picture_file *out, struct picture_times *times, bool *fits,
-    struct ufop_err *err)
+    struct picture_file *out, bool *fits, struct ufop_err *err)
 {
 	struct picture p;
 	int ret;
 
 	picture_open_frame(&p, head, frame);
-	p.times = *times;
 	ret = do_steps(&p, run, fits, err);
 	if (ret == 0 && !*fits) {
 		picture_release(&p);
 		return (0);
 	}
+	if (ret == 0)
+		ret = picture_work(&p, (double)p.w * p.h, err);
 	if (ret == 0)
 		ret = picture_pixels(&p, false, false, err);
 	if (ret == 0)
@@ -249,7 +249,8 @@ do_frame(const struct picture *head, struct image *frame, int delay_ms,
 	if (ret == 0)
 		ret = (*w)->add(*w, &p.image, delay_ms < FRAME_MAX_MS ?
 		    delay_ms : FRAME_MAX_MS, err);
-	*times = p.times;
+	head->times = p.times;
+	head->work = p.work;
 	picture_release(&p);
 	return (ret);
 }
@@ -284,7 +285,7 @@ run_frames(struct picture *head, struct run *run, const struct codec *codec,
 	*out = (struct picture_file){ .codec = codec };
 	while ((ret = r->next(r, &frame, &delay_ms, err)) == 1)
 		if ((ret = do_frame(head, &frame, delay_ms, run, codec, &w, out,
-		    &head->times, &fits, err)) == -1 || !fits)
+		    &fits, err)) == -1 || !fits)
 			break;
 	r->close(r);
 	if (!fits)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/* Small requests that ask for much work are refused before it is done. */
+#include "images_kit.h"
+
+#include <stdio.h>
+
+#include <jpeglib.h>
+
+#include "grammar.h"
+#include "unit.h"
+
+/* Grey, progressive, its last scan there so many times. */
+static unsigned char *
+jpeg_of_scans(int w, int h, int times, size_t *len)
+{
+	struct jpeg_compress_struct c;
+	struct jpeg_error_mgr e;
+	unsigned char *p = NULL, *row = calloc(1, (size_t)w), *all;
+	unsigned long n = 0;
+	size_t scan;
+
+	c.err = jpeg_std_error(&e);
+	jpeg_create_compress(&c);
+	jpeg_mem_dest(&c, &p, &n);
+	c.image_width = (JDIMENSION)w;
+	c.image_height = (JDIMENSION)h;
+	c.input_components = 1;
+	c.in_color_space = JCS_GRAYSCALE;
+	jpeg_set_defaults(&c);
+	jpeg_simple_progression(&c);
+	jpeg_start_compress(&c, TRUE);
+	while (c.next_scanline < c.image_height)
+		jpeg_write_scanlines(&c, &row, 1);
+	jpeg_finish_compress(&c);
+	jpeg_destroy_compress(&c);
+	free(row);
+	for (scan = n - 2; p[scan] != 0xff || p[scan + 1] != 0xda; scan--)
+		;
+	*len = scan + (n - 2 - scan) * (size_t)times + 2;
+	all = malloc(*len);
+	memcpy(all, p, scan);
+	for (int i = 0; i < times; i++)
+		memcpy(all + scan + (n - 2 - scan) * (size_t)i, p + scan,
+		    n - 2 - scan);
+	memcpy(all + *len - 2, p + n - 2, 2);
+	free(p);
+	return (all);
+}
+
+void
+test_images_work_of_scans(void)
+{
+	static const struct { int w, h, times, code; } rows[] = {
+		{ 4000, 3000, 1, 0 }, { 4000, 3000, 195, UFOP_TOO_BIG },
+		{ 400, 300, 180, 0 }, { 400, 300, 300, UFOP_TOO_BIG },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ufop_err err;
+		size_t len;
+		unsigned char *p = jpeg_of_scans(rows[i].w, rows[i].h,
+		    rows[i].times, &len);
+
+		CHECK_MSG(kit_run("imageView2/2/w/60", p, len, NULL, NULL,
+		    &err) == rows[i].code, "%dx%d, %d times: %s", rows[i].w,
+		    rows[i].h, rows[i].times, err.msg);
+		free(p);
+	}
+}
+
+/* A canvas of any size around a frame of one pixel. */
+void
+test_images_work_of_an_empty_canvas(void)
+{
+	unsigned char gif[] = "GIF89a\0\0\0\0\x80\0\0\0\0\0\xff\xff\xff"
+	    ",\0\0\0\0\1\0\1\0\0\2\2\x44\1\0;";
+	static const struct { int side, code; } rows[] = {
+		{ 1, 0 }, { 1500, 0 }, { 3000, UFOP_TOO_BIG },
+		{ 12000, UFOP_TOO_BIG },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct ufop_err err;
+		int side = rows[i].side;
+
+		gif[6] = gif[8] = (unsigned char)side;
+		gif[7] = gif[9] = (unsigned char)(side >> 8);
+		CHECK_MSG(kit_run("imageView2/2/w/60", gif, sizeof(gif) - 1,
+		    NULL, NULL, &err) == rows[i].code, "%d: %s", side, err.msg);
+	}
+}
+
+/* So many times the steps on a picture or its frames: err's code, or 0. */
+static int
+repeat(const char *steps, int times, const struct bytes *b)
+{
+	/* 60,000 pixels of work. */
+	const struct limits limits = { .max_pixels = 1000000, .max_side = 1000,
+	    .max_output_pixels = 10000, .max_output_side = 1000,
+	    .max_frames = 100 };
+	struct picture_times t;
+	struct picture_file out;
+	struct ufop_err err;
+	struct spec spec;
+	char args[4096];
+	int ret, n = snprintf(args, sizeof(args), "format/gif");
+
+	for (int i = 0; i < times; i++)
+		n += snprintf(args + n, sizeof(args) - (size_t)n, "/%s", steps);
+	CHECK_MSG(grammar_mogr2(&spec, (struct str){ args, strlen(args) },
+	    &err) == 0, "%s", err.msg);
+	ret = pipeline_run(&spec, &limits, b->p, b->len, &out, &t, &err);
+	if (ret == -1)
+		return (err.code);
+	free(out.bytes.p);
+	return (0);
+}
+
+void
+test_images_work_of_steps(void)
+{
+	static const struct { const char *steps; int few, many; } rows[] = {
+		{ "rotate/90", 60, 0 }, { "thumbnail/99x", 60, 0 },
+		{ "rotate/45", 1, 4 }, { "rotate/1", 5, 20 },
+		{ "blur/1x1", 15, 40 }, { "blur/50x9", 4, 12 },
+		{ "sharpen/1", 16, 40 },
+		{ "thumbnail/!98p/thumbnail/!101p", 5, 30 },
+	};
+	struct image im;
+	struct bytes b;
+
+	kit_noise(&im, IMAGE_RGB, false, 60, 50);
+	b = kit_encode(&codec_png, &im, 0, 1);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		CHECK_MSG(repeat(rows[i].steps, rows[i].few, &b) == 0, "%s",
+		    rows[i].steps);
+		CHECK_MSG(rows[i].many == 0 || repeat(rows[i].steps,
+		    rows[i].many, &b) == UFOP_TOO_BIG, "%d times %s",
+		    rows[i].many, rows[i].steps);
+	}
+	free(b.p);
+	image_release(&im);
+}
+
+/* The frames of a moving picture count together. */
+void
+test_images_work_of_frames(void)
+{
+	const struct encode_opts opts = { .quality = 75 };
+
+	for (int n = 5; n <= 30; n += 25) {
+		struct ufop_err err;
+		struct anim_writer *w = codec_gif.write_frames(10, 10, 0, &opts,
+		    &err);
+		struct bytes b;
+
+		for (int i = 0; i < n; i++) {
+			struct image im;
+
+			kit_noise(&im, IMAGE_RGB, false, 10, 10);
+			im.plane[0].p[i] ^= 128;
+			CHECK(w->add(w, &im, 100, &err) == 0);
+			image_release(&im);
+		}
+		CHECK(w->finish(w, &b, &err) == 0);
+		w->close(w);
+		CHECK_INT(repeat("thumbnail/50x", 1, &b), n == 5 ? 0 :
+		    UFOP_TOO_BIG);
+		free(b.p);
+	}
+}
