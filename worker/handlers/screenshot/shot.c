@@ -62,6 +62,10 @@ struct page {
 	int64_t			 shown_us;	/* first document; 0: none yet */
 	int			 navigations;
 	int			 status;	/* of the document; 0: not known */
+	bool			 unreachable;	/* the document says just that */
+	/* Of the last document that failed to load, a frame's too. */
+	char			 failed[CDP_NAME_MAX + 1];	/* its loader */
+	char			 error[64];	/* ... "net::ERR_..." */
 	bool			 download;
 	bool			 crashed;
 	bool			 served;	/* the html has been */
@@ -127,9 +131,21 @@ on_navigated(struct page *p, json_t *params)
 {
 	json_t	*frame = json_object_get(params, "frame");
 
-	if (strcmp(string_of(frame, "id"), p->frame) == 0 &&
-	    strcmp(string_of(frame, "url"), "about:blank") != 0)
-		page_shows(p, string_of(frame, "loaderId"));
+	if (strcmp(string_of(frame, "id"), p->frame) != 0 ||
+	    strcmp(string_of(frame, "url"), "about:blank") == 0)
+		return;
+	p->unreachable = json_object_get(frame, "unreachableUrl") != NULL;
+	page_shows(p, string_of(frame, "loaderId"));
+}
+
+static void
+on_failed(struct page *p, json_t *params)
+{
+	/* The request for a document has the name of its loader. */
+	snprintf(p->failed, sizeof(p->failed), "%s", string_of(params,
+	    "requestId"));
+	snprintf(p->error, sizeof(p->error), "%s", string_of(params,
+	    "errorText"));
 }
 
 static void
@@ -196,6 +212,7 @@ static const struct {
 	{ "Page.downloadWillBegin", on_download, NULL },
 	{ "Inspector.targetCrashed", on_crash, NULL },
 	{ "Network.responseReceived", on_response, "\"type\":\"Document\"" },
+	{ "Network.loadingFailed", on_failed, "\"type\":\"Document\"" },
 	{ "Fetch.requestPaused", on_paused, NULL },
 };
 
@@ -586,9 +603,13 @@ navigate(struct page *p, int64_t until_us)
 	return (0);
 }
 
+/* Is this document one to take a picture of? */
 static int
-check_status(struct page *p)
+check_document(struct page *p)
 {
+	if (p->unreachable)
+		return (navigate_fail(p, strcmp(p->failed, p->loader) == 0 ?
+		    p->error : "it went to another that cannot be reached"));
 	if (p->status < 400 || p->o->status_any)
 		return (0);
 	return (ufop_fail(p->reply, 502, "the page answered %d; ask with "
@@ -999,6 +1020,9 @@ capture(struct page *p)
 	if (p->data.len == 0)
 		return (ufop_fail(p->reply, 500, "the browser made an empty "
 		    "picture"));
+	/* It may have gone to another only now. */
+	if (check_document(p) == -1)
+		return (-1);
 	return (p->shot->store != NULL ? deliver_store(p) : deliver_reply(p));
 }
 
@@ -1028,8 +1052,8 @@ page_run(struct page *p)
 		return (-1);
 	at = clock_mono_us();
 	ufop_note_us(p->job, "open", at - start);
-	if (check_status(p) == -1 || wait_page(p, until_us) == -1 ||
-	    check_status(p) == -1 || apply_all(p) == -1)
+	if (check_document(p) == -1 || wait_page(p, until_us) == -1 ||
+	    check_document(p) == -1 || apply_all(p) == -1)
 		return (-1);
 	ufop_note_us(p->job, "load", clock_mono_us() - at);
 	at = clock_mono_us();
