@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cases.h"
-#include "project.h"
+#include "file.h"
 
 #define FILE_MAX	(16 << 20)	/* bytes of a file of cases */
 #define BODY_MAX	(256 << 20)	/* bytes of a file to compare with */
@@ -352,7 +352,7 @@ cases_read(struct cases *cases, const char *path, struct ufop_err *err)
 	struct buf	text;
 	int		rc;
 
-	rc = project_read(path, FILE_MAX, &text, err);
+	rc = file_read(path, FILE_MAX, &text, err);
 	if (rc == 0 && text.len > 0)
 		rc = read_lines(&r, (struct str){ text.p, text.len }, err);
 	buf_release(&text);
@@ -561,7 +561,7 @@ check_body(const struct ufop_case *c, const struct case_answer *a,
 	}
 	if (c->body_file == NULL)
 		return (ok);
-	if (project_read(c->body_file, BODY_MAX, &file, &err) == -1) {
+	if (file_read(c->body_file, BODY_MAX, &file, &err) == -1) {
 		buf_addf(out, "  body-file: %s\n", err.msg);
 		ok = false;
 	} else {

@@ -274,6 +274,25 @@ add_app(struct cli *cli, const char *path, struct ufop_err *err)
 }
 
 int
+cli_enter(const char *dir, struct ufop_err *err)
+{
+	if (chdir(dir) == -1)
+		return (err_set(err, UFOP_CONFIG, "cannot go to the directory "
+		    "'%s': %s", dir, strerror(errno)));
+	return (0);
+}
+
+int
+cli_no_operands(struct cli *cli, int argc, char **argv)
+{
+	if (optind == argc)
+		return (0);
+	cli->status = cli_usage(cli, "'%s': no operand is expected",
+	    argv[optind]);
+	return (-1);
+}
+
+int
 cli_set(struct cli *cli, const char *assignment, struct ufop_err *err)
 {
 	if (cli->nsets == CLI_SETS_MAX)
@@ -294,10 +313,7 @@ shared_opt(struct cli *cli, int code, struct ufop_err *err)
 	case 's':
 		return (cli_set(cli, optarg, err) == 0 ? 1 : -1);
 	case 'C':
-		if (chdir(optarg) == -1)
-			return (err_set(err, UFOP_CONFIG, "cannot go to the "
-			    "directory '%s': %s", optarg, strerror(errno)));
-		return (1);
+		return (cli_enter(optarg, err) == 0 ? 1 : -1);
 	case OPT_CONFIG:
 		cli->config = optarg;
 		return (1);

@@ -98,6 +98,12 @@ void	 cli_cmd_help(FILE *, const struct cli_cmd *);
 /* prose and a newline, folded at column 79, all lines but the first indented. */
 void	 cli_fold(FILE *, const char *prose, int column, int indent);
 
+/* Go to the directory of -C or of an operand; 0 or -1. */
+int	 cli_enter(const char *dir, struct ufop_err *);
+
+/* 0 when no operand is left; else -1, that is said, and cli->status is set. */
+int	 cli_no_operands(struct cli *, int argc, char **argv);
+
 /* Queue "section.name=value" as a flag; kept by reference. */
 int	 cli_set(struct cli *, const char *assignment, struct ufop_err *);
 

@@ -14,6 +14,7 @@
 
 #include "arena.h"
 #include "cli.h"
+#include "file.h"
 #include "project.h"
 #include "settings_table.h"
 
@@ -22,9 +23,7 @@ enter(const char *dir, struct ufop_err *err)
 {
 	if (mkdir(dir, 0777) == -1 && errno != EEXIST)
 		return (err_sys(err, "cannot make the directory '%s'", dir));
-	if (chdir(dir) == -1)
-		return (err_sys(err, "cannot go to the directory '%s'", dir));
-	return (0);
+	return (cli_enter(dir, err));
 }
 
 /* Whether `ufop` on the PATH is this very command. */
@@ -145,7 +144,7 @@ check_route(const char *name, struct ufop_err *err)
 
 	if (glob("*.c", 0, NULL, &found) == 0) {
 		for (i = 0; i < found.gl_pathc && rc == 0; i++) {
-			rc = project_read(found.gl_pathv[i], SOURCE_MAX, &text,
+			rc = file_read(found.gl_pathv[i], SOURCE_MAX, &text,
 			    err);
 			if (rc == 0 && has_route((struct str){ text.p,
 			    text.len }, name))
@@ -199,7 +198,7 @@ switch_on(const char *name, struct ufop_err *err)
 	size_t		end;
 	int		rc;
 
-	if (project_read("ufop.ini", INI_MAX, &ini, err) == -1) {
+	if (file_read("ufop.ini", INI_MAX, &ini, err) == -1) {
 		buf_release(&ini);
 		return (-1);
 	}
@@ -223,7 +222,7 @@ switch_on(const char *name, struct ufop_err *err)
 		if (rest.s != NULL)
 			buf_cstr(&out, "\n");
 	}
-	rc = !done ? 1 : project_replace("ufop.ini",
+	rc = !done ? 1 : file_replace("ufop.ini",
 	    (struct str){ out.p, out.len }, err);
 	buf_release(&out);
 	buf_release(&ini);
@@ -244,11 +243,8 @@ run_makeservice(struct cli *cli, int argc, char **argv)
 	int			 code, rc;
 
 	while ((code = cli_next(cli, argc, argv)) == 'C') {
-		if (chdir(optarg) == -1) {
-			err_sys(&err, "cannot go to the directory '%s'",
-			    optarg);
+		if (cli_enter(optarg, &err) == -1)
 			return (cli_fail(&err));
-		}
 	}
 	if (code != CLI_DONE)
 		return (cli->status);
@@ -298,9 +294,8 @@ run_dockerfile(struct cli *cli, int argc, char **argv)
 
 	if (cli_next(cli, argc, argv) != CLI_DONE)
 		return (cli->status);
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	project_name(name);
 	words.name = name;
 	buf_init(&text, INI_MAX);

@@ -22,6 +22,11 @@ static const struct cli_opt opts[] = {
 	{ 0 }
 };
 
+/* The fields of an entry that are shown, in this order. */
+static const char *const	names[] = {
+	"id", "task", "cmd", "why", "deaths", "retries"
+};
+
 struct dead {
 	struct redis	 redis;
 	struct settings	*settings;
@@ -74,9 +79,6 @@ entry_time(const redisReply *entry, char *out, size_t size)
 static json_t *
 entry_json(const redisReply *entry)
 {
-	static const char *const names[] = {
-		"id", "task", "cmd", "why", "deaths", "retries"
-	};
 	json_t		*object = json_object();
 	struct str	 value = entry_id(entry);
 	size_t		 i;
@@ -162,9 +164,6 @@ fetch(struct dead *dead, const char *id, struct ufop_err *err)
 static int
 show(struct dead *dead, const char *id, struct ufop_err *err)
 {
-	static const char *const names[] = {
-		"id", "task", "cmd", "why", "deaths", "retries"
-	};
 	redisReply	*r = fetch(dead, id, err);
 	const redisReply *entry;
 	char		 when[32];
@@ -382,9 +381,8 @@ run(struct cli *cli, int argc, char **argv)
 	if (wants_id && id == NULL)
 		return (cli_usage(cli, "dead %s: ID is missing%s", verb,
 		    strcmp(verb, "retry") == 0 ? " (or --all)" : ""));
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 
 	if (cli_load(cli, "dead", CLI_SETTINGS, &err) == -1 ||
 	    redis_open(&dead.redis, &cli->settings, &err) == -1)

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "dora.h"
-#include "project.h"
+#include "file.h"
 
 #define ARGV_MAX	16
 #define YAML_MAX	16384
@@ -228,13 +228,13 @@ step_config(const struct deploy *d, struct ufop_err *err)
 	dora_yaml(&d->dora, &made);
 	buf_init(&old, YAML_MAX);
 	if (access(DORA_FILE, F_OK) == 0)
-		rc = project_read(DORA_FILE, YAML_MAX, &old, err);
+		rc = file_read(DORA_FILE, YAML_MAX, &old, err);
 	if (rc == 0 && old.len > 0 && is_own_yaml(&old, &made)) {
 		rc = check_own_yaml(&d->dora, &old, err);
 	} else if (rc == 0 && d->dry_run) {
 		printf("# would write " DORA_FILE ":\n%s", made.p);
 	} else if (rc == 0) {
-		rc = project_replace(DORA_FILE, (struct str){ made.p,
+		rc = file_replace(DORA_FILE, (struct str){ made.p,
 		    made.len }, err);
 		if (rc == 0)
 			printf("wrote    " DORA_FILE "\n");
@@ -455,8 +455,7 @@ parse(struct cli *cli, struct deploy *d, int argc, char **argv)
 		cli->status = cli_usage(cli, "more than one DIR");
 		return (-1);
 	}
-	if (optind < argc && chdir(argv[optind]) == -1) {
-		err_sys(&err, "cannot go to the directory '%s'", argv[optind]);
+	if (optind < argc && cli_enter(argv[optind], &err) == -1) {
 		cli->status = cli_fail(&err);
 		return (-1);
 	}

@@ -22,8 +22,9 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "file.h"
+#include "front.h"
 #include "part.h"
-#include "project.h"
 #include "reqid.h"
 #include "tree.h"
 #include "up.h"
@@ -39,13 +40,11 @@
 			"-fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 enum {
-	OPT_LISTEN = CLI_LONG, OPT_SANITIZE,
+	OPT_SANITIZE = FRONT_OPT_END,
 };
 
 static const struct cli_opt opts[] = {
-	{ 'p', "port", "PORT", "listen on PORT (9100 unless set)" },
-	{ OPT_LISTEN, "listen", "ADDRESS:PORT",
-	    "listen there; the same as -s front.listen=..." },
+	FRONT_OPTS,
 	{ OPT_SANITIZE, "sanitize", NULL,
 	    "build with ASan and UBSan, and run the handlers under them, "
 	    "outside the sandbox" },
@@ -232,7 +231,7 @@ static int
 check_makefile(const char *path, struct ufop_err *err)
 {
 	struct buf	text;
-	int		rc = project_read(path, MAKEFILE_MAX, &text, err);
+	int		rc = file_read(path, MAKEFILE_MAX, &text, err);
 
 	if (rc == 0 && (text.p == NULL || strstr(text.p, "$(OUT)") == NULL))
 		rc = err_set(err, UFOP_CONFIG, "--sanitize: the %s here does "
@@ -523,23 +522,13 @@ run(struct cli *cli, int argc, char **argv)
 
 	dev.cli = cli;
 	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
-		switch (code) {
-		case 'p':
-			port = optarg;
-			break;
-		case OPT_LISTEN:
-			address = optarg;
-			break;
-		case OPT_SANITIZE:
+		if (code == OPT_SANITIZE)
 			dev.sanitize = true;
-			break;
-		default:
+		else if (!front_opt(code, &address, &port))
 			return (cli->status);
-		}
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	part_init(&dev.part, "build");
 	if (paths_find(&cli->paths, &err) == -1)
 		return (cli_fail(&err));

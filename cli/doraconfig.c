@@ -2,9 +2,7 @@
 /*
  * ufop doraconfig: prints dora.yaml.
  */
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "dora.h"
 
@@ -38,10 +36,7 @@ dora_opt(struct dora *d, int code, struct ufop_err *err)
 		d->version = optarg;
 		return (1);
 	case 'C':
-		if (chdir(optarg) == -1)
-			return (err_sys(err, "cannot go to the directory '%s'",
-			    optarg));
-		return (1);
+		return (cli_enter(optarg, err) == 0 ? 1 : -1);
 	case DORA_FLAVOR:
 		d->flavor = optarg;
 		return (1);
@@ -251,9 +246,8 @@ run(struct cli *cli, int argc, char **argv)
 		if (dora_opt(&dora, code, &err) == -1)
 			return (cli_fail(&err));
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	if (dora_check(&dora, &err) == -1)
 		return (cli_fail(&err));
 	buf_init(&yaml, YAML_MAX);

@@ -66,9 +66,8 @@ run(struct cli *cli, int argc, char **argv)
 			return (cli->status);
 		path = "/health?live";
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	if (cli_load(cli, "health", CLI_SETTINGS, &err) == -1)
 		return (cli_fail(&err));
 	settings_listen(&cli->settings, host, &port);

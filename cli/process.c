@@ -2,16 +2,13 @@
 /*
  * ufop process: one job without Redis, in the worker's own child.
  */
-#include <sys/stat.h>
-
-#include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "arena.h"
 #include "cli.h"
+#include "file.h"
 #include "process.h"
 #include "reqid.h"
 #include "source.h"
@@ -110,74 +107,10 @@ parse(struct cli *cli, struct call *call, int argc, char **argv)
 
 /* ---- the result ------------------------------------------------------ */
 
-static int
-write_all(int fd, const void *data, size_t len)
+static struct str
+bytes(const struct process_result *res)
 {
-	const char	*p = data;
-	ssize_t		 n;
-
-	while (len > 0) {
-		n = write(fd, p, len);
-		if (n == -1) {
-			if (errno == EINTR)
-				continue;
-			return (-1);
-		}
-		p += n;
-		len -= (size_t)n;
-	}
-	return (0);
-}
-
-static mode_t
-file_mode(void)
-{
-	mode_t	mask = umask(0);
-
-	umask(mask);
-	return (0666 & ~mask);
-}
-
-/* To a temporary name beside path, then renamed: whole or not at all. */
-static int
-write_file(const char *path, const struct process_result *res,
-    struct ufop_err *err)
-{
-	struct stat	 st;
-	char		*tmp = NULL;
-	int		 fd, rc = -1;
-
-	/* A pipe or a device is written to, not replaced. */
-	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
-		fd = open(path, O_WRONLY | O_CLOEXEC);
-		if (fd == -1 || write_all(fd, res->data, res->len) == -1)
-			err_sys(err, "cannot write '%s'", path);
-		else
-			rc = 0;
-		if (fd != -1)
-			close(fd);
-		return (rc);
-	}
-	tmp = xasprintf("%s.XXXXXX", path);
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd == -1) {
-		err_sys(err, "cannot write '%s'", path);
-		free(tmp);
-		return (-1);
-	}
-	if (write_all(fd, res->data, res->len) == 0 &&
-	    fchmod(fd, file_mode()) == 0 && close(fd) == 0) {
-		fd = -1;
-		rc = rename(tmp, path);
-	}
-	if (rc == -1) {
-		err_sys(err, "cannot write '%s'", path);
-		if (fd != -1)
-			close(fd);
-		unlink(tmp);
-	}
-	free(tmp);
-	return (rc);
+	return ((struct str){ (const char *)res->data, res->len });
 }
 
 /* Bytes that would do something other than print on a terminal. */
@@ -206,10 +139,10 @@ write_stdout(const struct process_result *res, struct ufop_err *err)
 		    "%s and standard output is a terminal; write it to a "
 		    "file with -o", res->len,
 		    res->type[0] == '\0' ? "no known type" : res->type));
-	if (write_all(STDOUT_FILENO, res->data, res->len) == -1)
+	if (file_write(STDOUT_FILENO, bytes(res)) == -1)
 		return (err_sys(err, "cannot write the result"));
 	if (tty && res->len > 0 && res->data[res->len - 1] != '\n')
-		return (write_all(STDOUT_FILENO, "\n", 1));
+		return (file_write(STDOUT_FILENO, STR("\n")));
 	return (0);
 }
 
@@ -263,7 +196,7 @@ answer(const struct call *call, const struct process_result *res,
 		return (-1);
 	}
 	if (call->out != NULL)
-		return (write_file(call->out, res, err));
+		return (file_replace(call->out, bytes(res), err));
 	return (write_stdout(res, err));
 }
 

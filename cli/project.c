@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "arena.h"
+#include "file.h"
 #include "project.h"
 #include "templates.h"
 
@@ -107,21 +108,6 @@ make_parents(const char *path, struct ufop_err *err)
 }
 
 static int
-write_all(int fd, struct str text)
-{
-	ssize_t	n;
-
-	while (text.len > 0) {
-		n = write(fd, text.s, text.len);
-		if (n == -1 && errno != EINTR)
-			return (-1);
-		if (n > 0)
-			text = str_slice(text, (size_t)n, text.len);
-	}
-	return (0);
-}
-
-static int
 write_template(const struct template *t, const char *to,
     const struct project_words *words, struct ufop_err *err)
 {
@@ -140,7 +126,7 @@ write_template(const struct template *t, const char *to,
 		return (err_sys(err, "cannot make '%s'", to));
 	buf_init(&text, TEXT_MAX);
 	fill_in(t, words, &text);
-	rc = write_all(fd, (struct str){ text.p, text.len });
+	rc = file_write(fd, (struct str){ text.p, text.len });
 	buf_release(&text);
 	if (close(fd) == -1 || rc == -1) {
 		err_sys(err, "cannot write '%s'", to);
@@ -177,55 +163,5 @@ project_write_all(const char *dir, const struct project_words *words,
 		    write_template(t, t->path + n, words, err) == -1)
 			return (-1);
 	}
-	return (0);
-}
-
-int
-project_replace(const char *path, struct str content, struct ufop_err *err)
-{
-	struct stat	 st;
-	mode_t		 mode = 0644;
-	char		*tmp;
-	int		 fd, rc = -1;
-
-	if (stat(path, &st) == 0)
-		mode = st.st_mode & 07777;
-	tmp = xasprintf("%s.XXXXXX", path);
-	fd = mkostemp(tmp, O_CLOEXEC);
-	if (fd == -1) {
-		err_sys(err, "cannot write '%s'", path);
-		free(tmp);
-		return (-1);
-	}
-	if (write_all(fd, content) == 0 && fchmod(fd, mode) == 0)
-		rc = 0;
-	if (close(fd) == -1 || rc == -1 || rename(tmp, path) == -1) {
-		rc = err_sys(err, "cannot write '%s'", path);
-		unlink(tmp);
-	}
-	free(tmp);
-	return (rc);
-}
-
-int
-project_read(const char *path, size_t max, struct buf *out,
-    struct ufop_err *err)
-{
-	char	chunk[16384];
-	ssize_t	n = -1;
-	int	fd;
-
-	buf_init(out, max);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd != -1) {
-		while ((n = read(fd, chunk, sizeof(chunk))) > 0)
-			buf_add(out, chunk, (size_t)n);
-		close(fd);
-	}
-	if (n == -1)
-		return (err_sys(err, "cannot read '%s'", path));
-	if (out->failed)
-		return (err_set(err, UFOP_TOO_BIG, "cannot read '%s': it has "
-		    "more than %zu bytes", path, max));
 	return (0);
 }

@@ -41,15 +41,4 @@ int	 project_write(const char *from, const char *to,
 int	 project_write_all(const char *dir, const struct project_words *,
 	    struct ufop_err *);
 
-/*
- * Give the file called path a new content: whole or not at all, and with the
- * mode it had.
- */
-int	 project_replace(const char *path, struct str content,
-	    struct ufop_err *);
-
-/* The whole file at path, at most max bytes, into buf. */
-int	 project_read(const char *path, size_t max, struct buf *,
-	    struct ufop_err *);
-
 #endif

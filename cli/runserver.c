@@ -9,16 +9,22 @@
 #include "cli.h"
 #include "front.h"
 
-enum {
-	OPT_LISTEN = CLI_LONG,
-};
-
 static const struct cli_opt opts[] = {
-	{ 'p', "port", "PORT", "listen on PORT (9100 unless set)" },
-	{ OPT_LISTEN, "listen", "ADDRESS:PORT",
-	    "listen there; the same as -s front.listen=..." },
+	FRONT_OPTS,
 	{ 0 }
 };
+
+bool
+front_opt(int code, const char **address, const char **port)
+{
+	if (code == 'p')
+		*port = optarg;
+	else if (code == FRONT_LISTEN)
+		*address = optarg;
+	else
+		return (false);
+	return (true);
+}
 
 int
 front_set_listen(struct settings *settings, const char *address,
@@ -69,20 +75,11 @@ run(struct cli *cli, int argc, char **argv)
 	int		 code;
 
 	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
-		switch (code) {
-		case 'p':
-			port = optarg;
-			break;
-		case OPT_LISTEN:
-			address = optarg;
-			break;
-		default:
+		if (!front_opt(code, &address, &port))
 			return (cli->status);
-		}
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	if (cli_load(cli, "front", CLI_SETTINGS, &err) == -1 ||
 	    front_set_listen(&cli->settings, address, port, &err) == -1 ||
 	    become_kore(cli, &err) == -1)

@@ -32,9 +32,8 @@ run(struct cli *cli, int argc, char **argv)
 			return (cli_usage(cli, "--ready-fd: '%s' is not an "
 			    "open descriptor", optarg));
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	if (cli_load(cli, "worker", CLI_SETTINGS, &err) == -1 ||
 	    cli_serve_all_pools(cli, &err) == -1)
 		return (cli_fail(&err));

@@ -445,9 +445,8 @@ run(struct cli *cli, int argc, char **argv)
 			return (cli->status);
 		}
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	rc = cli_load(cli, "status", CLI_SETTINGS, &err);
 	if (rc == 0)
 		rc = redis_open(&redis, &cli->settings, &err);

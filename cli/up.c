@@ -114,14 +114,8 @@ struct up {
 	char		*flags[PART_ARGV_MAX];	/* of every part; ends with NULL */
 };
 
-enum {
-	OPT_LISTEN = CLI_LONG,
-};
-
 static const struct cli_opt opts[] = {
-	{ 'p', "port", "PORT", "listen on PORT (9100 unless set)" },
-	{ OPT_LISTEN, "listen", "ADDRESS:PORT",
-	    "listen there; the same as -s front.listen=..." },
+	FRONT_OPTS,
 	{ 0 }
 };
 
@@ -1110,20 +1104,11 @@ run(struct cli *cli, int argc, char **argv)
 	int		 code;
 
 	while ((code = cli_next(cli, argc, argv)) != CLI_DONE) {
-		switch (code) {
-		case 'p':
-			port = optarg;
-			break;
-		case OPT_LISTEN:
-			address = optarg;
-			break;
-		default:
+		if (!front_opt(code, &address, &port))
 			return (cli->status);
-		}
 	}
-	if (optind < argc)
-		return (cli_usage(cli, "'%s': no operand is expected",
-		    argv[optind]));
+	if (cli_no_operands(cli, argc, argv) == -1)
+		return (cli->status);
 	return (up_run(cli, address, port, NULL));
 }
 

@@ -135,7 +135,7 @@ def test_createproject_says_what_it_cannot_do():
         p.write("file", "")
         for args, status, word in (
                 (("a", "b"), 64, "more than one"),
-                (("file",), 71, "'file'"),
+                (("file",), 78, "'file'"),
                 (("no/such/dir",), 71, "no/such/dir"),
                 (("--force",), 64, "--force")):
             r = p.run(UFOP, "createproject", *args)
