@@ -124,7 +124,7 @@ test_images_work_of_steps(void)
 		{ "rotate/45", 1, 4 }, { "rotate/1", 5, 20 },
 		{ "blur/1x1", 15, 40 }, { "blur/50x9", 4, 12 },
 		{ "sharpen/1", 16, 40 },
-		{ "thumbnail/!98p/thumbnail/!101p", 5, 30 },
+		{ "thumbnail/!95p/thumbnail/!103p", 5, 30 },
 	};
 	struct image im;
 	struct bytes b;
