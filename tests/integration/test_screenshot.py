@@ -296,6 +296,14 @@ def test_screenshot_dark_nobg_js_css(s):
                 400, "js", "ouch")
 
 
+def test_screenshot_has_no_pointer(s):
+    html = "<style>body{margin:0}p{margin:0;height:100vh;background:#0f0}" \
+        "p:hover{background:#f00}</style><p>"
+    for within in (html, html + "<script>onmousemove=onpointerover=()=>"
+                   "document.body.innerHTML=''</script>"):
+        check_eq(colour(shoot(s, SMALL, html=within)), (0, 255, 0))
+
+
 def test_screenshot_headers_cookies_ua(s):
     seen = {}
 

@@ -133,6 +133,9 @@ tab_set_up(struct browser *b)
 	(void)cdp_send(&b->cdp, session, "Page.setLifecycleEventsEnabled",
 	    json_pack("{s:b}", "enabled", 1));
 	(void)cdp_send(&b->cdp, session, "Inspector.enable", NULL);
+	/* Or pages have a pointer at 0,0, and what stands there is drawn so. */
+	(void)cdp_send(&b->cdp, session, "Input.setIgnoreInputEvents",
+	    json_pack("{s:b}", "ignore", 1));
 	/* For the page's status; bodies need not be kept. */
 	return (cdp_send(&b->cdp, session, "Network.enable", json_pack(
 	    "{s:i, s:i}", "maxTotalBufferSize", 0, "maxResourceBufferSize",
