@@ -52,6 +52,99 @@ test_images_text_is_drawn(void)
 	text_teardown();
 }
 
+/* The glyph of one character alone; 0 when no font has it. */
+static uint32_t
+glyph(const char *c)
+{
+	static struct text t;
+	struct ufop_err err;
+
+	CHECK(text_layout(&t, c, strlen(c), NULL, 40, &err) == 0);
+	CHECK_INT(t.n, 1);
+	return (t.glyphs[0].id);
+}
+
+/* Texts as they are read, and the characters from left to right. */
+void
+test_images_text_directions(void)
+{
+#define ALEF	"\xd7\x90"
+#define BET	"\xd7\x91"
+#define GIMEL	"\xd7\x92"
+#define DALET	"\xd7\x93"
+	static const struct { const char *text, *seen[12]; } rows[] = {
+		{ "abc", { "a", "b", "c" } },
+		{ ALEF BET, { BET, ALEF } },
+		{ ALEF BET " " GIMEL DALET,
+		    { DALET, GIMEL, " ", BET, ALEF } },
+		{ ALEF BET "! " GIMEL,
+		    { GIMEL, " ", "!", BET, ALEF } },
+		{ "a " ALEF " " BET " c",
+		    { "a", " ", BET, " ", ALEF, " ", "c" } },
+		{ ALEF " ab " BET,
+		    { BET, " ", "a", "b", " ", ALEF } },
+		{ ALEF " 1.2", { "1", ".", "2", " ", ALEF } },
+		{ "a " ALEF " 12", { "a", " ", "1", "2", " ", ALEF } },
+		{ "a " ALEF "!", { "a", " ", ALEF, "!" } },
+	};
+	static struct text t;
+	struct ufop_err err;
+
+	need_fonts();
+	if (glyph(ALEF) == 0)
+		unit_skip("no font here has Hebrew");
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		int n = 0, last = -1;
+
+		CHECK(text_layout(&t, rows[i].text, strlen(rows[i].text), NULL,
+		    40, &err) == 0);
+		for (; rows[i].seen[n] != NULL; n++) {
+			const struct text_glyph *g = &t.glyphs[n];
+
+			CHECK(n < t.n);
+			/* A space is its neighbour's font's. */
+			CHECK_MSG(rows[i].seen[n][0] == ' ' ||
+			    g->id == glyph(rows[i].seen[n]), "row %zu: "
+			    "%d is not %s", i, n, rows[i].seen[n]);
+			CHECK_MSG(g->x > last, "row %zu: %d at %d", i, n, g->x);
+			last = g->x;
+		}
+		CHECK_INT(t.n, n);
+	}
+	text_teardown();
+}
+
+/* Characters without a shape would be boxes. */
+void
+test_images_text_has_no_controls(void)
+{
+	static const char *const rows[] = {
+		"YQpi",		/* a, line break, b */
+		"AA", "fw", "YcKFYg"	/* NUL; DEL; a, U+0085, b */
+	};
+	struct image im;
+	struct bytes png;
+	struct ufop_err err;
+	char cmd[64];
+
+	need_fonts();
+	kit_flat(&im, 60, 20, (const unsigned char[3]){ 9, 9, 9 });
+	png = kit_encode(&codec_png, &im, 0, 1);
+	image_release(&im);
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(cmd, sizeof(cmd), "watermark/2/text/%s", rows[i]);
+		CHECK_INT(kit_run(cmd, png.p, png.len, NULL, NULL, &err),
+		    UFOP_BAD_INPUT);
+		CHECK_MSG(strstr(err.msg, "control characters") != NULL, "%s",
+		    err.msg);
+	}
+	/* A with grave begins with the same byte as U+0085. */
+	CHECK_INT(kit_run("watermark/2/text/w4DCoA", png.p, png.len, NULL, NULL,
+	    &err), 0);
+	free(png.p);
+	text_teardown();
+}
+
 void
 test_images_text_marks_the_picture(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Text to pixels: shaped by HarfBuzz, drawn by FreeType, each character from
- * the first font that has it.
+ * the first font that has it, right-to-left words in their order.
  */
 #ifndef IMAGES_TEXT_H
 #define IMAGES_TEXT_H

@@ -23,6 +23,21 @@ add_mark(struct spec *spec, enum mark_kind kind)
 	return (m);
 }
 
+/* Characters that move a printer's head and have no shape: C0, DEL and C1. */
+static bool
+has_controls(const char *text, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)text[i];
+		unsigned char next = i + 1 < len ? (unsigned char)text[i + 1] : 0;
+
+		if (c < 0x20 || c == 0x7f || (c == 0xc2 && next >= 0x80 &&
+		    next < 0xa0))
+			return (true);
+	}
+	return (false);
+}
+
 static int
 take_text(struct spec *spec, const struct word *w, struct str v)
 {
@@ -30,7 +45,8 @@ take_text(struct spec *spec, const struct word *w, struct str v)
 	int n;
 
 	(void)w;
-	if (m == NULL || (n = words_base64(v, m->text, sizeof(m->text))) <= 0)
+	if (m == NULL || (n = words_base64(v, m->text, sizeof(m->text))) <= 0 ||
+	    has_controls(m->text, (size_t)n))
 		return (-1);
 	m->len = (size_t)n;
 	m->px = 240 / TWIPS;
@@ -153,8 +169,8 @@ take_distance(struct spec *spec, const struct word *w, struct str v)
 	{ "dx", "a distance in pixels", take_distance, 0, 0 },		\
 	{ "dy", "a distance in pixels", take_distance, 0, 0 }
 #define WORDS_TEXT							\
-	{ "text", "text in URL-safe base64, at most 1024 bytes and 8 "	\
-	    "marks", take_text, 0, 0 },					\
+	{ "text", "one line of text in URL-safe base64, at most 1024 "	\
+	    "bytes without control characters, and 8 marks", take_text, 0, 0 }, \
 	{ "font", "a font's name in URL-safe base64, behind a text",	\
 	    take_font, 0, 0 },						\
 	{ "fontsize", "a size from 20 to 20000, in twentieths of a pixel, " \
