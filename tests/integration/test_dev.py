@@ -128,7 +128,9 @@ def test_added_service_and_setting_come_in():
         # What answers may be in before that is said: no counting of swaps.
         check_eq(d.post("echo", b"x" * 2000).status, 200)
         with open(os.path.join(d.dir, "local.ini"), "w") as f:
-            f.write("[ufop]\nmax_body = 1k\n")
+            f.write("[ufop]\nmax_body = 1k\n"
+                    # This one is settled at the start.
+                    "[redis]\nurl = redis://127.0.0.1:1/0\n")
         wait_until(lambda: d.post("echo", b"x" * 2000).status == 413, 20,
                    "the new setting is in")
 
