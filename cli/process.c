@@ -247,10 +247,6 @@ run_job(struct cli *cli, const struct call *call, struct ufop_err *err)
 	rc = process_run(&cli->settings, &cli->services, cli->router, &req,
 	    &res, err);
 	source_close(&source);
-	if (rc == -1 && err->code == UFOP_TIMED_OUT && match.timeout_ms > 0)
-		err_set(err, UFOP_TIMED_OUT, "the deadline passed while the "
-		    "handler was running; it was stopped (timeout_ms of its "
-		    "task, %d)", match.timeout_ms);
 	if (rc == -1)
 		return (-1);
 	if (call->time)

@@ -173,11 +173,12 @@ build_entry(struct buf *out, const struct services *services,
 
 /* Wait for the slot to be done, the child to die, or the deadline. */
 static int
-wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
+wait_done(const struct process *p, struct child *c, int slot,
+    struct ufop_err *err)
 {
 	struct pollfd	 pfd[3];
 	int64_t		 left;
-	char		 how[80];
+	char		 how[80], limit[64];
 	bool		 silent = false;
 	int		 status;
 
@@ -186,13 +187,16 @@ wait_done(struct child *c, int slot, int64_t deadline_ms, struct ufop_err *err)
 		pfd[1] = (struct pollfd){ c->pidfd, POLLIN, 0 };
 		/* Closed by the child, it would be ready for ever. */
 		pfd[2] = (struct pollfd){ silent ? -1 : c->err_fd, POLLIN, 0 };
-		left = deadline_ms - clock_mono_ms();
+		left = p->deadline_ms - clock_mono_ms();
 		if (left <= 0) {
 			child_kill(c);
 			(void)child_reap(c, how, sizeof(how));
+			snprintf(limit, sizeof(limit), p->match->timeout_ms > 0 ?
+			    "timeout_ms of its task, %d" :
+			    "setting ufop.timeout", p->match->timeout_ms);
 			return (err_set(err, UFOP_TIMED_OUT, "the deadline "
 			    "passed while the handler was running; it was "
-			    "stopped (setting ufop.timeout)"));
+			    "stopped (%s)", limit));
 		}
 		if (poll(pfd, 3, (int)left) <= 0)
 			continue;
@@ -278,7 +282,7 @@ run_child(struct process *p, struct child *c, struct str entry,
 			    "start: %.300s", c->last_line[0] != '\0' ?
 			    c->last_line : how));
 		}
-		if (wait_done(c, slot, p->deadline_ms, err) == -1)
+		if (wait_done(p, c, slot, err) == -1)
 			return (-1);
 		if (!child_reply(c, slot, &a))
 			return (err_set(err, UFOP_FAILED,
