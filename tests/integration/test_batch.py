@@ -20,9 +20,9 @@ BODY_MAX = 1024 * 1024
 HOST = "http://pages.test"
 
 
-def service():
-    return cc(os.path.join(ROOT, "tests", "integration", "batch_service.c"),
-              os.path.join(BUILD, "tests", "batch_service.so"))
+def service(name="batch_service"):
+    return cc(os.path.join(ROOT, "tests", "integration", name + ".c"),
+              os.path.join(BUILD, "tests", name + ".so"))
 
 
 def own_stack(services=None, workers=1, children=CHILDREN, **settings):
@@ -273,7 +273,8 @@ def test_service_that_is_off():
 
 
 def test_service_that_comes_too_late():
-    with own_stack(services="debug " + service()) as s:
+    with own_stack(services="%s %s" % (service("greedy_service"),
+                                       service())) as s:
         got = batch(s, item("/a"))
         check_eq(results(got), [500])
         check("ufop.services" in got[0]["error"], "error: %r", got[0])
