@@ -278,6 +278,24 @@ def test_heic_that_says_to_be_small_gets_no_memory():
         check(took[0] > 90 and took[1] < took[0] * 0.6, "MB: %r", took)
 
 
+def test_thumbnail_of_12_megapixels_needs_little_memory():
+    """Its pixels would be 36 MB, and 48 MB with what stands beside them."""
+    def process(cmd, picture):
+        p = subprocess.run([harness.UFOP, "process", "--time", cmd, "-"],
+                           input=picture, capture_output=True, timeout=60)
+        check_eq(p.returncode, 0, p.stderr)
+        return p.stdout, float(re.search(rb"peak memory +([\d.]+)MB",
+                                         p.stderr).group(1))
+
+    large, took = process("imageMogr2/thumbnail/4000x3000!/format/jpg",
+                          data("kleiber.jpg"))
+    check_eq(pictures.size_of(large), ("jpg", 4000, 3000))
+    check(took > 15, "making it took %g MB", took)
+    for cmd in ("thumbnail/w/200", "imageView2/1/w/300/h/300/format/webp"):
+        small, took = process(cmd, large)
+        check(took < 45, "%s took %g MB", cmd, took)
+
+
 def test_pictures_that_need_too_much_memory(s):
     """A sentence, and not the end of the child."""
     row = [(10, 120, 200)] * 2600

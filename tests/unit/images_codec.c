@@ -879,6 +879,30 @@ test_images_psd(void)
 	CHECK_INT(kit_try_decode(psd, 100), UFOP_BAD_MEDIA);
 }
 
+/* Neither has a checksum: what is not noticed does no harm. */
+void
+test_images_psd_and_pnm_flipped_bits_do_no_harm(void)
+{
+	unsigned char file[256] = "P6 4 2 255\n";
+	size_t len = 11 + 24;
+
+	for (int k = 0; k < 6; k++) {
+		if (k > 0)
+			len = make_psd(file, k < 5 ? 3 : 4, 4, k & 1 ? 16 : 8,
+			    k & 2);
+		CHECK_INT(kit_try_decode(file, len), 0);
+		for (size_t i = 0; i < len * 8; i++) {
+			int code;
+
+			file[i / 8] ^= (unsigned char)(1 << (i % 8));
+			code = kit_try_decode(file, len);
+			CHECK_MSG(code == 0 || code == UFOP_BAD_MEDIA ||
+			    code == UFOP_TOO_BIG, "%d, bit %zu: %d", k, i, code);
+			file[i / 8] ^= (unsigned char)(1 << (i % 8));
+		}
+	}
+}
+
 void
 test_images_tiff(void)
 {

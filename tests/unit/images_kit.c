@@ -196,3 +196,66 @@ kit_psnr(const struct image *a, const struct image *b)
 	sum /= (double)p->w * p->h * p->n;
 	return (sum == 0 ? 99 : 10 * log10(255 * 255 / sum));
 }
+
+static double
+lanczos3(double x)
+{
+	if (x == 0)
+		return (1);
+	if (fabs(x) >= 3)
+		return (0);
+	x *= M_PI;
+	return (3 * sin(x) * sin(x / 3) / (x * x));
+}
+
+/* One axis at a time, every sum in doubles, edges by leaving out. */
+void
+kit_resize(struct image *out, const struct image *in, int w, int h)
+{
+	const struct plane *s = &in->plane[0];
+	int n = s->n;
+	double *mid = malloc(sizeof(double) * (size_t)(s->w * h * n));
+	struct ufop_err err;
+
+	CHECK(image_init(out, in->model, in->alpha, w, h, &err) == 0);
+	for (int y = 0; y < h; y++) {
+		double k = (double)s->h / h, m = k > 1 ? k : 1;
+		double c = (y + 0.5) * k;
+
+		for (int i = 0; i < s->w * n; i++) {
+			double sum = 0, all = 0;
+
+			for (int j = (int)(c - 3 * m); j <= (int)(c + 3 * m); j++)
+				if (j >= 0 && j < s->h) {
+					double f = lanczos3((j + 0.5 - c) / m);
+
+					all += f;
+					sum += f * s->p[(size_t)j * s->stride +
+					    (size_t)i];
+				}
+			mid[y * s->w * n + i] = sum / all;
+		}
+	}
+	for (int x = 0; x < w; x++) {
+		double k = (double)s->w / w, m = k > 1 ? k : 1;
+		double c = (x + 0.5) * k;
+
+		for (int i = 0; i < h * n; i++) {
+			double sum = 0, all = 0, v;
+
+			for (int j = (int)(c - 3 * m); j <= (int)(c + 3 * m); j++)
+				if (j >= 0 && j < s->w) {
+					double f = lanczos3((j + 0.5 - c) / m);
+
+					all += f;
+					sum += f * mid[(i / n) * s->w * n +
+					    j * n + i % n];
+				}
+			v = rint(sum / all);
+			out->plane[0].p[(size_t)(i / n) * out->plane[0].stride +
+			    (size_t)(x * n + i % n)] = (unsigned char)
+			    (v < 0 ? 0 : v > 255 ? 255 : v);
+		}
+	}
+	free(mid);
+}

@@ -40,6 +40,9 @@ int	 kit_run(const char *cmd, const void *, size_t, struct image *,
  */
 unsigned char *kit_stb(const void *, size_t, int n, int *w, int *h);
 
+/* The service's kernel in doubles, on all pixels of an interleaved image. */
+void	 kit_resize(struct image *, const struct image *, int w, int h);
+
 /* Mean squared difference to PSNR in dB; sizes and models must agree. */
 double	 kit_psnr(const struct image *, const struct image *);
 
