@@ -365,6 +365,14 @@ def test_screenshot_words_are_checked(s):
             ("/headers/" + b64('{"a b":"c"}'), "headers"),
             ("/headers/" + b64('{"a":"b\\r\\nc"}'), "headers"),
             ("/cookies/" + b64('{"a":"b"}'), "cookies", "array"),
+            ("/headers/" + b64('{"Host":"a"}'), "'Host'"),
+            ("/headers/" + b64('{"Proxy-X":"a"}'), "'Proxy-X'"),
+            ("/cookies/" + b64('[{"name":"good","value":"1"},'
+                               '{"name":"bad","value":"x;y"}]'), "item 1"),
+            # What only the browser knows.
+            ("/cookies/" + b64('[{"name":"__Host-a","value":"1"}]'),
+             "cookie"),
+            ("/ua/" + b64("a\nb"), "ua", "line break"),
             ("/status/all", "status takes any"), ("/pad/3", "selector"),
             ("/cut/1,1,1,1/full/1", "cut and full"), ("/full", "full takes"),
             ("/dark/1/dark/1", "twice"), ("/nonsense/1", "nonsense", "wait"),

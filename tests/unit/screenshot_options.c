@@ -100,10 +100,23 @@ static const struct {
 	{ "js/", "js takes" },
 	{ "js/a", "js takes" },
 	{ "headers/e30x", "headers takes" },	/* {}1 */
-	{ "headers/eyJhIjoxfQ", "headers takes" },	/* {"a":1} */
+	{ "headers/eyJhIjoxfQ", "'a' has a value" },	/* {"a":1} */
+	{ "headers/eyJIb3N0IjoiYiJ9", "'Host' is for" },	/* Host */
+	{ "headers/eyJhIGIiOiJjIn0", "'a b' is no name" },	/* a b */
+	{ "headers/eyJhIjoiYlxyXG5jIn0",
+	    "'a' has a line break" },	/* CR LF */
+	{ "ua/YQpi", "in ua, there is a line break" },	/* LF */
 	{ "headers/eyJhIjoiYSIsImEiOiJiIn0", "headers takes" },	/* twice a */
 	{ "cookies/e30", "cookies takes" },
-	{ "cookies/W3sibmFtZSI6ImEifV0", "cookies takes" },	/* no value */
+	{ "cookies/W3sibmFtZSI6ImEifV0", "item 0 has no 'value'" },
+	{ "cookies/W3sibmFtZSI6ImEiLCJ2YWx1ZSI6IjEifSx7Im5hbWUiOiJiIiwidmFsdWUiOiJ4O3kifV0",
+	    "item 1 has no 'value'" },	/* x;y */
+	{ "cookies/W3sibmFtZSI6IiIsInZhbHVlIjoiMSJ9XQ", "no 'name'" },	/* "" */
+	{ "cookies/W3sibmFtZSI6ImEiLCJ2YWx1ZSI6IjEiLCJzYW1lU2l0ZSI6Ik5vIn1d",
+	    "no 'sameSite'" },
+	{ "cookies/W3sibmFtZSI6ImEiLCJ2YWx1ZSI6IjEiLCJkb21haW4iOiJhIGIifV0",
+	    "no 'domain'" },
+	{ "cookies/W3sibmFtZSI6ImEiLCJ2YWx1ZSI6IjEiLCJ4IjoxfV0", "no 'x'" },
 	{ "timeout/99", "timeout takes" },
 	{ "status/200", "status takes any" },
 	{ "selector/I3g/full/1", "full and selector" },

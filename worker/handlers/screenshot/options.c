@@ -2,6 +2,7 @@
 /* The words of a cmd; see options.h. */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "err.h"
 #include "options.h"
@@ -11,6 +12,7 @@
 struct reader {
 	struct options	*o;
 	struct arena	*arena;
+	char		 why[160];	/* -1 of take, more closely; or "" */
 };
 
 struct word {
@@ -192,28 +194,69 @@ take_status(struct reader *r, const struct word *w, struct str v)
 	return (str_eq_c(v, "any") ? 0 : -1);
 }
 
-/* A name and value as they may stand in a request's header. */
+/* A token of RFC 9110, such as the name of a header. */
 static bool
-header_ok(const char *name, const char *value)
+is_token(const char *s)
 {
 	const char	*p;
 
-	if (*name == '\0' || value == NULL)
-		return (false);
-	for (p = name; *p != '\0'; p++)
+	for (p = s; *p != '\0'; p++)
 		if ((unsigned char)*p <= ' ' || (unsigned char)*p >= 0x7f ||
 		    strchr("\"(),/:;<=>?@[\\]{}", *p) != NULL)
 			return (false);
-	for (p = value; *p != '\0'; p++)
-		if (((unsigned char)*p < ' ' && *p != '\t') || *p == 0x7f)
+	return (p > s);
+}
+
+/* No control character, which would end a header's line; nor one of stop. */
+static bool
+is_plain(const char *s, const char *stop)
+{
+	for (; *s != '\0'; s++)
+		if (((unsigned char)*s < ' ' && *s != '\t') || *s == 0x7f ||
+		    strchr(stop, *s) != NULL)
 			return (false);
 	return (true);
+}
+
+/* Why a header cannot be sent, for behind its name; NULL: it can. */
+static const char *
+header_bad(const char *name, json_t *value)
+{
+	/* Those of the connection: the browser refuses to have them set. */
+	static const char *const	 own[] = { "host", "content-length",
+	    "transfer-encoding", "keep-alive", "upgrade", "te", "trailer",
+	    "cookie2", "set-cookie" };
+	size_t				 i;
+
+	if (!is_token(name))
+		return ("is no name of a header");
+	if (!json_is_string(value))
+		return ("has a value that is no string");
+	if (!is_plain(json_string_value(value), ""))
+		return ("has a line break or control character in its value");
+	for (i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (strcasecmp(name, own[i]) == 0 ||
+		    strncasecmp(name, "proxy-", 6) == 0)
+			return ("is for the browser alone to set");
+	return (NULL);
+}
+
+static int
+take_ua(struct reader *r, const struct word *w, struct str v)
+{
+	if (take_text(r, w, v) == -1)
+		return (-1);
+	if (is_plain(r->o->ua, ""))
+		return (0);
+	snprintf(r->why, sizeof(r->why), "there is a line break or control "
+	    "character");
+	return (-1);
 }
 
 static int
 take_headers(struct reader *r, const struct word *w, struct str v)
 {
-	const char	*text = b64_text(r->arena, v), *name;
+	const char	*text = b64_text(r->arena, v), *name, *bad;
 	json_t		*o, *value;
 
 	(void)w;
@@ -224,38 +267,56 @@ take_headers(struct reader *r, const struct word *w, struct str v)
 	if (!json_is_object(o))
 		return (-1);
 	json_object_foreach(o, name, value)
-		if (!header_ok(name, json_string_value(value)))
+		if ((bad = header_bad(name, value)) != NULL) {
+			snprintf(r->why, sizeof(r->why), "'%.64s' %s", name,
+			    bad);
 			return (-1);
+		}
 	return (0);
 }
 
+/* What a cookie may have beside name and value, and of what type. */
 static bool
-cookie_ok(json_t *cookie)
+cookie_attribute_ok(const char *name, json_t *value)
 {
-	static const char *const names[] = { "name", "value", "domain", "path",
-	    "secure", "httpOnly", "sameSite", "expires" };
+	const char	*s = json_string_value(value);
+
+	if (strcmp(name, "domain") == 0)
+		return (s != NULL && *s != '\0' && is_plain(s, " \t;,/:"));
+	if (strcmp(name, "path") == 0)
+		return (s != NULL && *s == '/' && is_plain(s, ";"));
+	if (strcmp(name, "sameSite") == 0)
+		return (s != NULL && (strcmp(s, "Strict") == 0 ||
+		    strcmp(s, "Lax") == 0 || strcmp(s, "None") == 0));
+	if (strcmp(name, "secure") == 0 || strcmp(name, "httpOnly") == 0)
+		return (json_is_boolean(value));
+	return (strcmp(name, "expires") == 0 && json_is_number(value));
+}
+
+/* What of a cookie is bad; NULL: nothing. */
+static const char *
+cookie_bad(json_t *cookie)
+{
 	const char	*name;
 	json_t		*value;
-	size_t		 i;
 
-	if (!json_is_string(json_object_get(cookie, "name")) ||
-	    !json_is_string(json_object_get(cookie, "value")))
-		return (false);
-	json_object_foreach(cookie, name, value) {
-		for (i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-			if (strcmp(name, names[i]) == 0)
-				break;
-		if (i == sizeof(names) / sizeof(names[0]) ||
-		    json_is_object(value) || json_is_array(value))
-			return (false);
-	}
-	return (true);
+	name = json_string_value(json_object_get(cookie, "name"));
+	if (name == NULL || *name == '\0' || !is_plain(name, ";=\t"))
+		return ("name");
+	name = json_string_value(json_object_get(cookie, "value"));
+	if (name == NULL || !is_plain(name, ";\t"))
+		return ("value");
+	json_object_foreach(cookie, name, value)
+		if (strcmp(name, "name") != 0 && strcmp(name, "value") != 0 &&
+		    !cookie_attribute_ok(name, value))
+			return (name);
+	return (NULL);
 }
 
 static int
 take_cookies(struct reader *r, const struct word *w, struct str v)
 {
-	const char	*text = b64_text(r->arena, v);
+	const char	*text = b64_text(r->arena, v), *bad;
 	json_t		*a, *cookie;
 	size_t		 i;
 
@@ -267,8 +328,11 @@ take_cookies(struct reader *r, const struct word *w, struct str v)
 	if (!json_is_array(a))
 		return (-1);
 	json_array_foreach(a, i, cookie)
-		if (!cookie_ok(cookie))
+		if ((bad = cookie_bad(cookie)) != NULL) {
+			snprintf(r->why, sizeof(r->why), "item %zu has no "
+			    "'%.64s' that a cookie may have", i, bad);
 			return (-1);
+		}
 	return (0);
 }
 
@@ -305,7 +369,7 @@ static const struct word words[] = {
 	    take_headers, 0, 0, 0 },
 	{ "cookies", B64("a JSON array, [{\"name\":\"a\",\"value\":\"b\"}],"),
 	    take_cookies, 0, 0, 0 },
-	{ "ua", B64("a User-Agent"), take_text, AT(ua), 0, 0 },
+	{ "ua", B64("a User-Agent"), take_ua, AT(ua), 0, 0 },
 	{ "timeout", "milliseconds from 100 to 300000", take_int,
 	    AT(timeout_ms), 100, 300000 },
 	{ "status", "any", take_status, 0, 0, 0 },
@@ -377,8 +441,12 @@ read_words(struct reader *r, struct str rest, struct ufop_err *err)
 			return (err_set(err, UFOP_BAD_INPUT,
 			    "screenshot: %s is given twice", w->name));
 		seen |= 1U << (w - words);
-		if (w->take(r, w, value) == -1)
-			return (err_set(err, UFOP_BAD_INPUT, "screenshot: %s "
+		if (w->take(r, w, value) == 0)
+			continue;
+		if (r->why[0] != '\0')
+			return (err_set(err, UFOP_BAD_INPUT, "screenshot: in "
+			    "%s, %s; it takes %s", w->name, r->why, w->form));
+		return (err_set(err, UFOP_BAD_INPUT, "screenshot: %s "
 			    "takes %s, not '%.*s'; as in " EXAMPLE, w->name,
 			    w->form, (int)(value.len > 64 ? 64 : value.len),
 			    value.s));
@@ -390,7 +458,7 @@ int
 options_parse(struct options *o, struct arena *arena, struct str text,
     struct ufop_err *err)
 {
-	struct reader	 r = { o, arena };
+	struct reader	 r = { .o = o, .arena = arena };
 
 	memset(o, 0, sizeof(*o));
 	o->scale = 1;

@@ -74,6 +74,10 @@ struct page {
 	/* A browser that ended, but not for what this page took: once more. */
 	bool			 may_retry, retry;
 
+	/* The commands that set the page up, and how many have no answer. */
+	int			 first, last, unanswered;
+	char			 refused[200];	/* the browser's words to one */
+
 	int			 want;		/* the command waited for */
 	json_t			*answer;	/* ... its message */
 	struct str		 data;		/* ... or the picture in it */
@@ -234,6 +238,22 @@ page_event(struct page *p, const struct cdp_msg *m)
 	json_decref(msg);
 }
 
+/* Nobody waits for these, but what the browser refuses is told. */
+static void
+set_up_answer(struct page *p, const struct cdp_msg *m)
+{
+	json_t	*msg, *error;
+
+	p->unanswered--;
+	if (memmem(m->text.s, m->text.len, "\"error\":", 8) == NULL)
+		return;
+	msg = cdp_parse(m);
+	if ((error = json_object_get(msg, "error")) != NULL)
+		snprintf(p->refused, sizeof(p->refused), "%s",
+		    string_of(error, "message"));
+	json_decref(msg);
+}
+
 /* Take in one message. */
 static enum outcome
 page_pump(struct page *p, int64_t until_us)
@@ -243,6 +263,10 @@ page_pump(struct page *p, int64_t until_us)
 
 	if (rc != 1)
 		return (rc == 0 ? LATE : GONE);
+	if (m.id != 0 && m.id >= p->first && m.id <= p->last) {
+		set_up_answer(p, &m);
+		return (DONE);
+	}
 	if (browser_message(p->b, &m) || !str_eq_c(m.session, p->session))
 		return (DONE);
 	if (m.id == 0)
@@ -511,6 +535,11 @@ navigate_fail(struct page *p, const char *error)
 	    strstr(error, "ERR_SSL") != NULL)
 		return (ufop_fail(p->reply, 502, "cannot open the page: its "
 		    "TLS certificate or handshake is bad (%s)", error));
+	if (strstr(error, "ERR_INVALID_ARGUMENT") != NULL &&
+	    p->o->headers != NULL)
+		return (ufop_fail(p->reply, 400, "screenshot: the browser does "
+		    "not send one of the headers; leave out those of the "
+		    "connection itself"));
 	return (ufop_fail(p->reply, 502, "cannot open the page: %s", error));
 }
 
@@ -539,7 +568,7 @@ set_cookies(struct page *p)
 	    p->b->tab.context));
 }
 
-/* All that holds from the first request on; nobody waits for the answers. */
+/* All that holds from the first request on; navigate() has the answers. */
 static void
 page_set_up(struct page *p)
 {
@@ -549,6 +578,7 @@ page_set_up(struct page *p)
 	const struct options	*o = p->o;
 	const char		*ua = o->ua;
 
+	p->first = p->b->cdp.id + 1;
 	set_metrics(p, o->view_h);
 	if (o->mobile) {
 		page_send(p, "Emulation.setTouchEmulationEnabled",
@@ -575,6 +605,8 @@ page_set_up(struct page *p)
 	if (p->shot->url == NULL)
 		page_send(p, "Fetch.enable", json_pack("{s:[{s:s}]}",
 		    "patterns", "urlPattern", HTML_URL "*"));
+	p->last = p->b->cdp.id;
+	p->unanswered = p->last - p->first + 1;
 }
 
 static int
@@ -586,6 +618,13 @@ navigate(struct page *p, int64_t until_us)
 	rc = page_call(p, "Page.navigate", json_pack("{s:s}", "url",
 	    p->shot->url != NULL ? p->shot->url : HTML_URL), until_us,
 	    &result);
+	/* These were sent before it, and are answered before it as a rule. */
+	while (rc == DONE && p->unanswered > 0)
+		rc = page_pump(p, until_us);
+	if (p->refused[0] != '\0')
+		return (ufop_fail(p->reply, 400, "screenshot: the browser "
+		    "does not take a word of the cmd: %s; see that cookies, "
+		    "headers and ua are as they should be", p->refused));
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "the page's server did not "
 		    "answer within %d ms", p->shot->page_ms));
