@@ -220,6 +220,9 @@ def test_screenshot_of_html_in_its_own_charset(s):
              "GBK by its header")
     check_eq(glyph(page.replace("<meta charset=gbk>", "").encode(),
                    "text/html"), want, "UTF-8 that does not say so")
+    check_eq(glyph(page.replace("gbk", "utf-8").encode(),
+                   "text/html; charset=\xff\xfe"), want,
+             "a header that is no text")
 
 
 def test_screenshot_cut_is_width_height_x_y(s):
@@ -664,7 +667,8 @@ def test_screenshot_of_popups(s):
 
 @deadline(60)
 def test_screenshot_of_a_memory_bomb():
-    with own_stack(screenshot__memory_mb="400") as s:
+    with own_stack(screenshot__memory_mb="400",
+                   screenshot__heap_mb="64") as s:
         check_next(s)
         # Beyond the heap of scripts, which has a limit of its own.
         bomb = "<script>const a=[];for(;;){const b=new Uint8Array(8<<20);" \

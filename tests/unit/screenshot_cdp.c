@@ -49,7 +49,8 @@ receive(struct fake *f, struct cdp_msg *m)
 void
 test_screenshot_cdp_sends(void)
 {
-	static const char	 want[] = "{\"id\":1,\"method\":\"A.b\"}\0"
+	static const char	 want[] = "{\"id\":1,\"method\":\"A.b\","
+	    "\"params\":{}}\0"
 	    "{\"id\":2,\"method\":\"C.d\",\"params\":{\"e\":1},\"sessionId\":"
 	    "\"S\"}";
 	struct cdp_msg		 m;
@@ -57,7 +58,10 @@ test_screenshot_cdp_sends(void)
 	char			 got[256];
 
 	fake_open(&f);
-	CHECK_INT(cdp_send(&f.cdp, "", "A.b", NULL), 1);
+	CHECK_INT(cdp_send(&f.cdp, "", "A.b", json_object()), 1);
+	/* What cannot be put into JSON is not sent without it. */
+	CHECK_INT(cdp_send(&f.cdp, "", "B.c", json_pack("{s:s}", "d",
+	    "\xff\xfe")), -1);
 	CHECK_INT(cdp_send(&f.cdp, "S", "C.d", json_pack("{s:i}", "e", 1)), 2);
 	CHECK_INT(receive(&f, &m), 0);
 	CHECK_INT(read(f.from, got, sizeof(got)), sizeof(want));
@@ -97,6 +101,42 @@ test_screenshot_cdp_receives(void)
 	CHECK_INT(receive(&f, &m), 1);
 	close(f.to);
 	CHECK_INT(receive(&f, &m), -1);
+	fake_close(&f);
+}
+
+/* A message, and whose it is. */
+static const struct {
+	const char	*text;
+	const char	*session;
+} sessions[] = {
+	{ "{\"id\":7,\"result\":{},\"sessionId\":\"ABC\"}", "ABC" },
+	/* A page may name a thing so, or write text like it. */
+	{ "{\"id\":7,\"result\":{\"value\":{\"sessionId\":\"x\"}},"
+	    "\"sessionId\":\"ABC\"}", "ABC" },
+	{ "{\"id\":7,\"result\":{\"value\":\"\\\"sessionId\\\":\\\"x\"},"
+	    "\"sessionId\":\"ABC\"}", "ABC" },
+	{ "{\"id\":7,\"result\":{\"sessionId\":\"x\"}}", "" },
+	{ "{\"id\":7,\"a\":\"\\\"sessionId\\\":\\\"x\"}", "" },
+	{ "{\"id\":7,\"result\":{}}", "" },
+	{ "\"}", "" },
+	{ "", "" },
+};
+
+void
+test_screenshot_cdp_sessions(void)
+{
+	struct cdp_msg	 m;
+	struct fake	 f;
+	size_t		 i;
+
+	fake_open(&f);
+	for (i = 0; i < sizeof(sessions) / sizeof(sessions[0]); i++) {
+		fake_says(&f, sessions[i].text, strlen(sessions[i].text) + 1);
+		CHECK_INT(receive(&f, &m), 1);
+		CHECK_MSG(str_eq_c(m.session, sessions[i].session), "%s: "
+		    "'%.*s'", sessions[i].text, (int)m.session.len,
+		    m.session.s);
+	}
 	fake_close(&f);
 }
 

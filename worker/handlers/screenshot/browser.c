@@ -81,7 +81,7 @@ close_first_page(struct browser *b)
 	json_t	*answer, *targets, *t;
 	size_t	 i;
 
-	answer = first_answer(b, "Target.getTargets", NULL);
+	answer = first_answer(b, "Target.getTargets", json_object());
 	if (answer == NULL)
 		return (-1);
 	targets = json_object_get(json_object_get(answer, "result"),
@@ -129,10 +129,11 @@ tab_set_up(struct browser *b)
 {
 	const char	*session = b->next.session;
 
-	(void)cdp_send(&b->cdp, session, "Page.enable", NULL);
+	(void)cdp_send(&b->cdp, session, "Page.enable", json_object());
 	(void)cdp_send(&b->cdp, session, "Page.setLifecycleEventsEnabled",
 	    json_pack("{s:b}", "enabled", 1));
-	(void)cdp_send(&b->cdp, session, "Inspector.enable", NULL);
+	(void)cdp_send(&b->cdp, session, "Inspector.enable",
+	    json_object());
 	/* Or pages have a pointer at 0,0, and what stands there is drawn so. */
 	(void)cdp_send(&b->cdp, session, "Input.setIgnoreInputEvents",
 	    json_pack("{s:b}", "ignore", 1));

@@ -49,9 +49,12 @@ cdp_send(struct cdp *c, const char *session, const char *method,
 {
 	char	*text = params != NULL ? json_dumps(params, JSON_COMPACT) : NULL;
 
-	buf_addf(&c->out, "{\"id\":%d,\"method\":\"%s\"", ++c->id, method);
-	if (text != NULL)
-		buf_addf(&c->out, ",\"params\":%s", text);
+	if (text == NULL) {
+		json_decref(params);
+		return (-1);
+	}
+	buf_addf(&c->out, "{\"id\":%d,\"method\":\"%s\",\"params\":%s",
+	    ++c->id, method, text);
 	if (*session != '\0')
 		buf_addf(&c->out, ",\"sessionId\":\"%s\"", session);
 	buf_add(&c->out, "}", 2);	/* and its NUL */
@@ -96,28 +99,39 @@ quoted(struct str text, size_t at)
 	return (end == -1 ? STR("") : str_slice(rest, 0, (size_t)end));
 }
 
+/*
+ * The last member of the message itself.  One of the same name further in, which
+ * a page can bring about, has more behind it than the message's own brace.
+ */
+static struct str
+session_of(struct str text)
+{
+	static const char	 key[] = "\"sessionId\":\"";
+	size_t			 end, at, len = sizeof(key) - 1;
+
+	if (text.len < 2 || memcmp(text.s + text.len - 2, "\"}", 2) != 0)
+		return (STR(""));
+	end = at = text.len - 2;
+	while (at > 0 && text.s[at - 1] != '"' && end - at <= CDP_NAME_MAX)
+		at--;
+	if (at < len || memcmp(text.s + at - len, key, len) != 0)
+		return (STR(""));
+	return (str_slice(text, at, end));
+}
+
 static void
 message_read(struct cdp_msg *m, struct str text)
 {
 	static const struct str	 id = { "{\"id\":", 6 };
 	static const struct str	 method = { "{\"method\":\"", 11 };
-	static const char	 session[] = "\"sessionId\":\"";
-	struct str		 tail;
-	const char		*p;
 
 	memset(m, 0, sizeof(*m));
 	m->text = text;
-	m->session = STR("");
+	m->session = session_of(text);
 	if (str_prefix(text, id))
 		m->id = (int)strtol(text.s + id.len, NULL, 10);
 	else if (str_prefix(text, method))
 		m->method = quoted(text, method.len);
-	tail = str_slice(text, text.len > CDP_NAME_MAX + sizeof(session) ?
-	    text.len - CDP_NAME_MAX - sizeof(session) : 0, text.len);
-	p = memmem(tail.s, tail.len, session, sizeof(session) - 1);
-	if (p != NULL)
-		m->session = quoted(tail, (size_t)(p - tail.s) +
-		    sizeof(session) - 1);
 }
 
 /* A whole message out of what has been read; false when there is none. */

@@ -37,7 +37,9 @@ void	 cdp_release(struct cdp *);
 
 /*
  * Queue a command; session "" is the browser itself.  The reference to params
- * is taken over; NULL means none.  Returns the number that its answer has.
+ * is taken over; a command without any takes json_object().  Returns the number
+ * that its answer has; or -1, with nothing queued, when params are NULL: they
+ * could not be made, as of text that is not UTF-8.
  */
 int	 cdp_send(struct cdp *, const char *session, const char *method,
 	    json_t *params);

@@ -124,6 +124,16 @@ teardown(void)
 	arena_release(&self.arena);
 }
 
+static bool
+is_utf8(struct str s)
+{
+	int	 n;
+
+	while (s.len > 0 && (n = str_utf8(s)) > 0)
+		s = str_slice(s, (size_t)n, s.len);
+	return (s.len == 0);
+}
+
 /*
  * The Content-Type to serve a body as.  A charset in it would win over the
  * document's own word, so it is added only where it cannot be wrong.
@@ -132,17 +142,16 @@ static const char *
 html_type(const struct ufop_job *job)
 {
 	const char	*type = job->content_type;
-	struct str	 rest = { (const char *)job->data, job->len };
-	int		 n;
+	struct str	 html = { (const char *)job->data, job->len };
 
-	if (strncmp(type, "application/xhtml", 17) == 0 ||
+	/* A type that is no text cannot be told to the browser. */
+	if (is_utf8(str_from(type)) &&
+	    (strncmp(type, "application/xhtml", 17) == 0 ||
 	    strncmp(type, "image/svg", 9) == 0 ||
 	    (strncmp(type, "text/html", 9) == 0 &&
-	    strstr(type, "charset=") != NULL))
+	    strstr(type, "charset=") != NULL)))
 		return (type);
-	while (rest.len > 0 && (n = str_utf8(rest)) > 0)
-		rest = str_slice(rest, (size_t)n, rest.len);
-	return (rest.len == 0 ? "text/html; charset=utf-8" : "text/html");
+	return (is_utf8(html) ? "text/html; charset=utf-8" : "text/html");
 }
 
 /* Times and the source of the page; err for a url that must not be opened. */

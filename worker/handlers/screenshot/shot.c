@@ -74,7 +74,7 @@ struct page {
 	/* A browser that ended, but not for what this page took: once more. */
 	bool			 may_retry, retry;
 
-	/* The commands that set the page up, and how many have no answer. */
+	/* The commands with words of the caller's; how many have no answer. */
 	int			 first, last, unanswered;
 	char			 refused[200];	/* the browser's words to one */
 
@@ -303,6 +303,11 @@ page_ask(struct page *p, const char *method, json_t *params)
 	p->answer = NULL;
 	p->data = STR_NULL;
 	p->want = cdp_send(&p->b->cdp, p->session, method, params);
+	if (p->want == -1) {
+		p->want = 0;
+		p->answer = json_pack("{s:{s:s}}", "error", "message",
+		    "it holds bytes that are not UTF-8");
+	}
 }
 
 /*
@@ -369,7 +374,7 @@ stop_scripts(struct page *p)
 	/* One that a timer starts again is not ended by ending it once. */
 	page_send(p, "Emulation.setScriptExecutionDisabled",
 	    json_pack("{s:b}", "value", 1));
-	page_send(p, "Runtime.terminateExecution", NULL);
+	page_send(p, "Runtime.terminateExecution", json_object());
 }
 
 /* The page is just going to another: until that one is there, or a moment. */
@@ -578,7 +583,6 @@ page_set_up(struct page *p)
 	const struct options	*o = p->o;
 	const char		*ua = o->ua;
 
-	p->first = p->b->cdp.id + 1;
 	set_metrics(p, o->view_h);
 	if (o->mobile) {
 		page_send(p, "Emulation.setTouchEmulationEnabled",
@@ -586,9 +590,6 @@ page_set_up(struct page *p)
 		if (ua == NULL)
 			ua = phone;
 	}
-	if (ua != NULL)
-		page_send(p, "Emulation.setUserAgentOverride",
-		    json_pack("{s:s}", "userAgent", ua));
 	if (o->dark)
 		page_send(p, "Emulation.setEmulatedMedia", json_pack(
 		    "{s:[{s:s, s:s}]}", "features", "name",
@@ -597,30 +598,36 @@ page_set_up(struct page *p)
 		page_send(p, "Emulation.setDefaultBackgroundColorOverride",
 		    json_pack("{s:{s:i, s:i, s:i, s:i}}", "color", "r", 0, "g",
 		    0, "b", 0, "a", 0));
+	p->first = p->b->cdp.id + 1;
+	if (ua != NULL)
+		page_send(p, "Emulation.setUserAgentOverride",
+		    json_pack("{s:s}", "userAgent", ua));
 	if (o->headers != NULL)
 		page_send(p, "Network.setExtraHTTPHeaders",
 		    json_pack("{s:O}", "headers", o->headers));
 	if (o->cookies != NULL)
 		set_cookies(p);
+	p->last = p->b->cdp.id;
+	p->unanswered = p->last - p->first + 1;
 	if (p->shot->url == NULL)
 		page_send(p, "Fetch.enable", json_pack("{s:[{s:s}]}",
 		    "patterns", "urlPattern", HTML_URL "*"));
-	p->last = p->b->cdp.id;
-	p->unanswered = p->last - p->first + 1;
 }
 
 static int
 navigate(struct page *p, int64_t until_us)
 {
-	enum outcome	 rc;
+	enum outcome	 rc, more;
 	json_t		*result;
 
 	rc = page_call(p, "Page.navigate", json_pack("{s:s}", "url",
 	    p->shot->url != NULL ? p->shot->url : HTML_URL), until_us,
 	    &result);
 	/* These were sent before it, and are answered before it as a rule. */
-	while (rc == DONE && p->unanswered > 0)
-		rc = page_pump(p, until_us);
+	until_us = clock_mono_us() + GRACE_US;
+	while (rc == DONE && p->unanswered > 0 &&
+	    (more = page_pump(p, until_us)) != LATE)
+		rc = more;
 	if (p->refused[0] != '\0')
 		return (ufop_fail(p->reply, 400, "screenshot: the browser "
 		    "does not take a word of the cmd: %s; see that cookies, "
@@ -658,7 +665,7 @@ check_document(struct page *p)
 static int
 loops(struct page *p)
 {
-	page_send(p, "Page.stopLoading", NULL);
+	page_send(p, "Page.stopLoading", json_object());
 	return (ufop_fail(p->reply, 502, "the page keeps going to other "
 	    "pages; stopped after %d", NAVIGATIONS_MAX));
 }
@@ -849,7 +856,7 @@ page_size(struct page *p, double *w, double *h)
 	json_t		*result, *size;
 	enum outcome	 rc;
 
-	rc = page_insist(p, "Page.getLayoutMetrics", NULL, &result);
+	rc = page_insist(p, "Page.getLayoutMetrics", json_object(), &result);
 	if (rc != DONE)
 		return (rc);
 	size = json_object_get(result, "cssContentSize");
