@@ -307,6 +307,25 @@ def test_screenshot_has_no_pointer(s):
         check_eq(colour(shoot(s, SMALL, html=within)), (0, 255, 0))
 
 
+def test_screenshot_js_may_have_any_value(s):
+    for js in ("window.foo=window", "'x'.repeat(3e8)", "({sessionId:'x'})",
+               "new Promise(r=>setTimeout(()=>r(document),20))"):
+        r = shoot(s, SMALL + "/js/" + b64(
+            "document.body.style.background='#0f0';" + js), html="<p>x")
+        check_eq(colour(r), (0, 255, 0), js)
+    # Under a policy that forbids eval, and in the scope of the page.
+    r = shoot(s, SMALL + "/js/" + b64("set('#0f0')"), html="<meta http-equiv="
+              "Content-Security-Policy content=\"default-src 'none';script-src "
+              "'unsafe-inline';style-src 'unsafe-inline';"
+              "require-trusted-types-for 'script'\"><body><script>const "
+              "set=c=>document.body.style.background=c</script>")
+    check_eq(colour(r), (0, 255, 0), "with a policy")
+    for js, say in (("]", "SyntaxError"), ("throw 7", "7"),
+                    ("Promise.reject(new Error('ouch'))", "ouch"),
+                    ("await Promise.resolve(1)", "SyntaxError")):
+        check_error(shoot(s, "/js/" + b64(js), html="<p>x"), 400, "js", say)
+
+
 def test_screenshot_headers_cookies_ua(s):
     seen = {}
 

@@ -804,13 +804,22 @@ apply_css(struct page *p)
 	return (rc == DONE ? 0 : page_fail(p, rc, "taking the style sheet"));
 }
 
+/*
+ * The script's last value is nobody's business and may be of any size: it is
+ * run inside of one that waits for it and has no value.
+ */
 static int
 apply_js(struct page *p)
 {
+	char		*js = literal(p->o->js);
+	char		*script = xasprintf("(async()=>{await(0,eval)(%s)})()",
+	    js);
 	json_t		*value;
-	enum outcome	 rc = page_eval(p, p->o->js, clock_mono_us() +
-	    SCRIPT_US, &value);
+	enum outcome	 rc = page_eval(p, script, clock_mono_us() + SCRIPT_US,
+	    &value);
 
+	free(script);
+	free(js);
 	if (rc == REFUSED)
 		return (ufop_fail(p->reply, 400, "screenshot: js failed in the "
 		    "page: %s", p->why));
