@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* Messages of the DevTools protocol over a pipe; the SOCKS5 grammar. */
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <linux/sockios.h>
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -260,4 +270,77 @@ test_screenshot_store_scribe_line(void)
 	CHECK_STR(line.p, "1732180000\1host\1screenshot\1" "1.234\1" "0\1"
 	    "http://a/?b?c\n");
 	buf_release(&line);
+}
+
+static int
+keep(struct store *st, const char *url, const char *ext, char path[256])
+{
+	struct ufop_err	 err = { 0 };
+	int		 fd = memfd_create("picture", MFD_CLOEXEC), rc;
+
+	CHECK(write(fd, "picture", 7) == 7);
+	rc = store_put(st, str_from(url), ext, fd, 7, 1000, path, 256, &err);
+	close(fd);
+	return (rc);
+}
+
+void
+test_screenshot_store_passes_a_late_answer_over(void)
+{
+	struct store	 st = { 0 };
+	struct ufop_err	 err;
+	char		 path[256], first[256];
+	int64_t		 until = clock_mono_ms() + 5000;
+	int		 waiting = 0;
+	pid_t		 asker;
+
+	CHECK_INT(store_start(&st, "kept", "", &err), 0);
+	CHECK_INT(keep(&st, "http://a/", "png", first), 0);
+	/* Whoever asks next is gone before the answer comes. */
+	kill(st.pid, SIGSTOP);
+	asker = fork();
+	if (asker == 0) {
+		(void)keep(&st, "http://a/", "png", path);
+		_exit(0);
+	}
+	while (waiting == 0 && clock_mono_ms() < until)
+		CHECK_INT(ioctl(st.sock, SIOCOUTQ, &waiting), 0);
+	CHECK(waiting > 0);
+	kill(asker, SIGKILL);
+	CHECK_INT(waitpid(asker, NULL, 0), asker);
+	/* The one who was asked in vain has numbered it. */
+	st.serial++;
+	kill(st.pid, SIGCONT);
+	CHECK_INT(keep(&st, "http://b/", "jpg", path), 0);
+	CHECK_MSG(strcmp(path, first) != 0, "it got the answer before: %s",
+	    path);
+	CHECK_STR(path + strlen(path) - 4, ".jpg");
+	CHECK_INT(access(path, R_OK), 0);
+	store_end(&st);
+}
+
+void
+test_screenshot_store_leaves_the_file_of_another_host(void)
+{
+	struct store	 st = { 0 };
+	struct ufop_err	 err;
+	char		 path[256], other[300];
+	struct stat	 sb;
+	int		 fd;
+
+	CHECK_INT(store_start(&st, "kept", "", &err), 0);
+	CHECK_INT(keep(&st, "http://a/", "webp", path), 0);
+	CHECK_STR(path + strlen(path) - 5, ".webp");
+	/* Being written by a process that has the pid of ours, elsewhere. */
+	snprintf(other, sizeof(other), "%.8s.%.32s.%d", path, path + 8,
+	    (int)st.pid);
+	fd = open(other, O_WRONLY | O_CREAT | O_EXCL, 0644);
+	CHECK(fd != -1);
+	CHECK_INT(keep(&st, "http://a/", "webp", path), 0);
+	CHECK_INT(fstat(fd, &sb), 0);
+	CHECK_INT(sb.st_nlink, 1);
+	CHECK_INT(sb.st_size, 0);
+	CHECK_INT(access(other, R_OK), 0);
+	close(fd);
+	store_end(&st);
 }

@@ -40,15 +40,21 @@
 #define FILE_MAX	(1LL << 30)	/* bytes of one file of the browser's */
 #define ARGS_MAX	48
 
-enum request {
+enum {
 	REQUEST_LAUNCH = 'L',
 	REQUEST_KILL = 'K',
 	REQUEST_WORDS = 'W',
 };
 
+struct request {
+	uint32_t	serial;
+	char		what;	/* REQUEST_... */
+};
+
 struct answer {
-	int	ok;
-	char	text[256];
+	uint32_t	serial;	/* of the request */
+	int		ok;
+	char		text[256];
 };
 
 /* The keeper's own view; the pids are 0 when there is no such process. */
@@ -606,12 +612,12 @@ launch(struct state *st, int fds[2], struct answer *a)
 }
 
 static void
-answer(struct state *st, char request)
+answer(struct state *st, const struct request *rq)
 {
-	struct answer	 a = { .ok = 1 };
+	struct answer	 a = { .serial = rq->serial, .ok = 1 };
 	int		 fds[2] = { -1, -1 };
 
-	switch (request) {
+	switch (rq->what) {
 	case REQUEST_LAUNCH:
 		a.ok = launch(st, fds, &a) == 0;
 		break;
@@ -679,7 +685,8 @@ keeper_main(struct state *st)
 {
 	struct pollfd	 pfd[4];
 	int64_t		 look_ms = 0;
-	char		 request, text[KEEPER_TEXT];
+	struct request	 rq;
+	char		 text[KEEPER_TEXT];
 	ssize_t		 n;
 
 	try_jail(st);
@@ -696,12 +703,12 @@ keeper_main(struct state *st)
 		if (pfd[2].revents != 0 || pfd[3].revents != 0)
 			browser_end(st);
 		if (pfd[0].revents != 0) {
-			n = recv(st->sock, &request, 1, 0);
+			n = recv(st->sock, &rq, sizeof(rq), 0);
 			if (n == -1 && errno == EINTR)
 				continue;
-			if (n <= 0)
+			if (n != sizeof(rq))
 				break;
-			answer(st, request);
+			answer(st, &rq);
 		}
 		if (clock_mono_ms() >= look_ms) {
 			look_ms = clock_mono_ms() + LOOK_MS;
@@ -796,14 +803,23 @@ keeper_start(struct keeper *k, const struct keeper_conf *conf,
 }
 
 static int
-ask(struct keeper *k, char request, struct answer *a, int fds[2])
+ask(struct keeper *k, char what, struct answer *a, int fds[2])
 {
+	struct request	 rq = { .serial = ++k->serial, .what = what };
 	struct pollfd	 pfd = { k->sock, POLLIN, 0 };
 
-	if (send(k->sock, &request, 1, MSG_NOSIGNAL) == -1 ||
-	    poll(&pfd, 1, ANSWER_MS) <= 0 ||
-	    recv_fds(k->sock, a, sizeof(*a), fds) == -1)
+	if (send(k->sock, &rq, sizeof(rq), MSG_NOSIGNAL) == -1)
 		return (-1);
+	for (;;) {
+		if (poll(&pfd, 1, ANSWER_MS) <= 0 ||
+		    recv_fds(k->sock, a, sizeof(*a), fds) == -1)
+			return (-1);
+		if (a->serial == rq.serial)
+			break;
+		/* One that came too late for its own request. */
+		close_fd(&fds[0]);
+		close_fd(&fds[1]);
+	}
 	a->text[sizeof(a->text) - 1] = '\0';
 	return (0);
 }

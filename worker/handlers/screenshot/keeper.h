@@ -71,6 +71,7 @@ struct keeper_conf {
 struct keeper {
 	pid_t			 pid;		/* 0: none */
 	int			 sock;
+	uint32_t		 serial;	/* of the last request */
 	bool			 sandbox;
 	struct keeper_shared	*shared;
 };

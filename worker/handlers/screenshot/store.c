@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Pictures kept in a directory; see store.h. */
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -29,17 +31,19 @@
 #define ANSWER_MS	20000	/* a mount may be slow */
 
 struct request {
-	char	name[NAME_LEN + 1];
-	char	ext[EXT_MAX + 1];
-	bool	failed;			/* only the scribe line */
-	int64_t	len;
-	int64_t	runtime_us;
-	char	source[STORE_SOURCE_MAX + 1];
+	uint32_t	serial;
+	char		name[NAME_LEN + 1];
+	char		ext[EXT_MAX + 1];
+	bool		failed;		/* only the scribe line */
+	int64_t		len;
+	int64_t		runtime_us;
+	char		source[STORE_SOURCE_MAX + 1];
 };
 
 struct answer {
-	int	ok;
-	char	text[PATH_MAX];		/* path, or what went wrong */
+	uint32_t	serial;		/* of the request */
+	int		ok;
+	char		text[PATH_MAX];	/* path, or what went wrong */
 };
 
 struct scribe {
@@ -118,12 +122,15 @@ copy(int to, int from, int64_t len)
 static int
 write_picture(int dir, const struct request *rq, int from)
 {
-	char	 temp[64], name[64];
-	int	 fd, rc = -1;
+	char		 temp[64], name[64];
+	uint64_t	 random;
+	int		 fd, rc = -1;
 
+	/* Pids repeat: a mount may be shared by containers of many hosts. */
+	if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+		return (-1);
 	snprintf(name, sizeof(name), "%s.%s", rq->name, rq->ext);
-	snprintf(temp, sizeof(temp), ".%s.%d", rq->name, (int)getpid());
-	(void)unlinkat(dir, temp, 0);	/* of a process that was killed */
+	snprintf(temp, sizeof(temp), ".%s.%016" PRIx64, rq->name, random);
 	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC |
 	    O_NOFOLLOW, 0644);
 	if (fd == -1)
@@ -199,6 +206,7 @@ scribe_main(const struct scribe *s)
 		memset(&a, 0, sizeof(a));
 		rq.name[NAME_LEN] = rq.ext[EXT_MAX] = '\0';
 		rq.source[STORE_SOURCE_MAX] = '\0';
+		a.serial = rq.serial;
 		if (!rq.failed)
 			put(s, &rq, fd, &a);
 		if (fd != -1)
@@ -268,9 +276,9 @@ store_end(struct store *st)
 /* ---- the handler's side ---------------------------------------------- */
 
 static int
-ask(struct store *st, const struct request *rq, int fd, struct answer *a)
+ask(struct store *st, struct request *rq, int fd, struct answer *a)
 {
-	struct iovec	 iov = { (void *)(uintptr_t)rq, sizeof(*rq) };
+	struct iovec	 iov = { rq, sizeof(*rq) };
 	struct pollfd	 pfd = { st->sock, POLLIN, 0 };
 	union {
 		struct cmsghdr	 align;
@@ -289,9 +297,16 @@ ask(struct store *st, const struct request *rq, int fd, struct answer *a)
 		cm->cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(cm), &fd, sizeof(fd));
 	}
-	return (sendmsg(st->sock, &mh, MSG_NOSIGNAL) == -1 ||
-	    poll(&pfd, 1, ANSWER_MS) != 1 ||
-	    recv(st->sock, a, sizeof(*a), 0) != sizeof(*a) ? -1 : 0);
+	rq->serial = ++st->serial;
+	if (sendmsg(st->sock, &mh, MSG_NOSIGNAL) == -1)
+		return (-1);
+	/* An answer that came too late for its own request is passed over. */
+	do {
+		if (poll(&pfd, 1, ANSWER_MS) != 1 ||
+		    recv(st->sock, a, sizeof(*a), 0) != sizeof(*a))
+			return (-1);
+	} while (a->serial != rq->serial);
+	return (0);
 }
 
 static void

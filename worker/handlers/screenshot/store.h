@@ -2,7 +2,9 @@
 /*
  * Pictures kept in a directory: <dir>/<first two of md5>/<md5>.png, md5 being
  * that of the page's url as it was given.  A picture appears whole or not at
- * all; one that fails leaves the old one.
+ * all; one that fails leaves the old one.  While it is written it is called
+ * .<md5>.<16 random hex digits>: no two writers share that, whatever hosts mount
+ * the directory.
  *
  * A child may write nowhere but in its scratch directory, so a process that was
  * forked before its sandbox closed does it, with the rights of the worker.  It
@@ -18,8 +20,9 @@
 #define STORE_SOURCE_MAX	2048	/* bytes of a url that are logged */
 
 struct store {
-	pid_t	 pid;		/* 0: no directory is set */
-	int	 sock;
+	pid_t		 pid;		/* 0: no directory is set */
+	int		 sock;
+	uint32_t	 serial;	/* of the last request */
 };
 
 /*
