@@ -394,6 +394,20 @@ test_images_files_that_did_harm(void)
 	CHECK(n >= 5);
 }
 
+/* Of a strip that is missing, libtiff complains by a number of no meaning. */
+void
+test_images_tiff_without_pixels_says_so(void)
+{
+	size_t len;
+	unsigned char *p = unit_data("harm/no-strip.tiff", &len);
+	struct ufop_err err;
+
+	CHECK_INT(kit_run("imageMogr2/format/png", p, len, NULL, NULL, &err),
+	    UFOP_BAD_MEDIA);
+	CHECK_MSG(strstr(err.msg, "pixels are missing") != NULL, "%s", err.msg);
+	free(p);
+}
+
 /* What the stack below here is full of: a decoder may find it there. */
 static __attribute__((noinline)) void
 fill_stack(int byte)

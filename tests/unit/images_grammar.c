@@ -122,6 +122,9 @@ test_images_cmds_name_what_is_wrong(void)
 		{ "thumbnail/w/30001", UFOP_BAD_INPUT, { "w takes" } },
 		{ "thumbnail/w/99999999999999999999", UFOP_BAD_INPUT, { "w takes" } },
 		{ "thumbnail/w/10 ", UFOP_BAD_INPUT, { "w takes" } },
+		{ "thumbnail/w/10/w/20", UFOP_BAD_INPUT, { "w stands twice" } },
+		{ "imageView2/2/h/9/w/9/h/9", UFOP_BAD_INPUT,
+		    { "h stands twice" } },
 		{ "thumbnail/w/10/q/101", UFOP_BAD_INPUT, { "q takes", "1 to 100" } },
 		{ "thumbnail/w/10/format/exe", UFOP_BAD_INPUT,
 		    { "format takes", "jpg, png", "'exe'" } },
@@ -209,6 +212,34 @@ test_images_cmds_name_what_is_wrong(void)
 			    rows[i].says[k]);
 	}
 	free(photo);
+}
+
+/* 64 operations, and one more of each kind. */
+void
+test_images_cmds_of_many_steps(void)
+{
+	static const char *const words[] = {
+		"auto-orient", "thumbnail/50x", "crop/9x9", "rotate/90",
+		"blur/1x1", "sharpen/1"
+	};
+	char args[2048];
+	struct ufop_err err;
+	struct spec spec;
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		struct str s = { args, 0 };
+
+		for (int k = 0; k < 65; k++) {
+			CHECK_INT(grammar_mogr2(&spec, s, &err), 0);
+			CHECK_INT(spec.nsteps, k);
+			s.len += (size_t)snprintf(args + s.len, sizeof(args) -
+			    s.len, "%s/", words[i]);
+		}
+		CHECK_INT(grammar_mogr2(&spec, s, &err), -1);
+		CHECK_INT(err.code, UFOP_BAD_INPUT);
+		CHECK_MSG(strstr(err.msg, "at most 64 operations") != NULL,
+		    "%s", err.msg);
+	}
 }
 
 void

@@ -116,6 +116,38 @@ test_images_jpeg_of_all_kinds(void)
 	}
 }
 
+/* Whole files that are not read are not said to be cut short. */
+void
+test_images_jpeg_of_kinds_that_are_not_read(void)
+{
+	static const struct { int at, value; } changes[] = {
+		{ 4, 12 },		/* bits a sample */
+		{ 1, 0xc3 },		/* without loss */
+		{ 6, 0 },		/* height, said at the end */
+	};
+
+	for (int i = 0; i < 3; i++) {
+		unsigned long len;
+		unsigned char *p = jpeg_of(PLAIN, &len), *sof = p;
+		struct picture pic;
+		struct ufop_err err;
+		int ret;
+
+		while (sof[0] != 0xff || sof[1] != 0xc0)
+			sof++;
+		sof[changes[i].at] = (unsigned char)changes[i].value;
+		ret = picture_open(&pic, &kit_limits, p, len, &err);
+		if (ret == 0)
+			ret = picture_pixels(&pic, false, false, &err);
+		CHECK_INT(ret, -1);
+		CHECK_INT(err.code, UFOP_BAD_MEDIA);
+		CHECK_MSG(strstr(err.msg, "not read here") != NULL, "%s",
+		    err.msg);
+		picture_release(&pic);
+		free(p);
+	}
+}
+
 /* What the header of a result says. */
 static void
 read_result(const struct picture_file *out, bool *progressive, int *orient)

@@ -83,7 +83,6 @@ take_geometry(struct spec *spec, const struct word *w, struct str v)
 {
 	bool escaped = words_next_is(&v, '!'), has_w, has_x, has_h;
 	struct geometry g = { .kind = GEOMETRY_INSIDE };
-	struct step *s;
 
 	(void)w;
 	has_w = words_number(&v, MOGR2_MAX, &g.w) == 0;
@@ -119,10 +118,9 @@ take_geometry(struct spec *spec, const struct word *w, struct str v)
 		g.when = GEOMETRY_ENLARGE;
 done:
 	if (v.len != 0 || (g.w == 0 && g.h == 0) ||
-	    (g.kind == GEOMETRY_PERCENT && (g.w > 1000 || g.h > 1000)) ||
-	    (s = spec_add_step(spec, STEP_RESIZE)) == NULL)
+	    (g.kind == GEOMETRY_PERCENT && (g.w > 1000 || g.h > 1000)))
 		return (-1);
-	s->size = g;
+	spec_add_step(spec, STEP_RESIZE)->size = g;
 	return (0);
 }
 
@@ -145,7 +143,6 @@ take_crop(struct spec *spec, const struct word *w, struct str v)
 {
 	bool escaped = words_next_is(&v, '!'), has_w, has_h;
 	struct crop c = { .gravity = spec->gravity };
-	struct step *s;
 
 	(void)w;
 	has_w = words_number(&v, MOGR2_MAX, &c.w) == 0;
@@ -156,9 +153,9 @@ take_crop(struct spec *spec, const struct word *w, struct str v)
 		return (-1);
 	if (escaped && (offset(&v, &c.dx) == -1 || offset(&v, &c.dy) == -1))
 		return (-1);
-	if (v.len != 0 || (s = spec_add_step(spec, STEP_CROP)) == NULL)
+	if (v.len != 0)
 		return (-1);
-	s->crop = c;
+	spec_add_step(spec, STEP_CROP)->crop = c;
 	return (0);
 }
 
@@ -167,7 +164,8 @@ take_orient(struct spec *spec, const struct word *w, struct str v)
 {
 	(void)w;
 	(void)v;
-	return (spec_add_step(spec, STEP_ORIENT) != NULL ? 0 : -1);
+	spec_add_step(spec, STEP_ORIENT);
+	return (0);
 }
 
 static int
@@ -185,7 +183,7 @@ take_rotate(struct spec *spec, const struct word *w, struct str v)
 	struct step *s = spec_add_step(spec, STEP_ROTATE);
 
 	(void)w;
-	return (s == NULL || words_number(&v, 360, &s->degrees) == -1 ||
+	return (words_number(&v, 360, &s->degrees) == -1 ||
 	    v.len != 0 ? -1 : 0);
 }
 
@@ -195,7 +193,7 @@ take_blur(struct spec *spec, const struct word *w, struct str v)
 	struct step *s = spec_add_step(spec, STEP_BLUR);
 
 	(void)w;
-	if (s == NULL || words_number(&v, BLUR_MAX, &s->blur.radius) == -1 ||
+	if (words_number(&v, BLUR_MAX, &s->blur.radius) == -1 ||
 	    s->blur.radius < 1 || !words_next_is(&v, 'x') ||
 	    words_decimal(&v, SIGMA_MAX, &s->blur.sigma) == -1 || v.len != 0)
 		return (-1);
@@ -208,8 +206,10 @@ take_sharpen(struct spec *spec, const struct word *w, struct str v)
 	(void)w;
 	if (words_is(v, "0"))
 		return (0);
-	return (words_is(v, "1") &&
-	    spec_add_step(spec, STEP_SHARPEN) != NULL ? 0 : -1);
+	if (!words_is(v, "1"))
+		return (-1);
+	spec_add_step(spec, STEP_SHARPEN);
+	return (0);
 }
 
 /* <n>[k|m][!], or $(fsize) for the source's own size. */
@@ -250,8 +250,6 @@ take_length(struct spec *spec, const struct word *w, struct str v)
 	l->percent = escaped;
 	return (0);
 }
-
-/* ---- reading --------------------------------------------------------- */
 
 /* ---- the grammars ---------------------------------------------------- */
 

@@ -54,7 +54,8 @@ struct size_limit {
 };
 
 struct spec {
-	struct step	 steps[STEPS_MAX];
+	/* One more than are done: spec_add_step() always has room. */
+	struct step	 steps[STEPS_MAX + 1];
 	int		 nsteps;
 	const struct codec *codec;	/* NULL: as the source */
 	bool		 auto_format;	/* the best that accept allows */

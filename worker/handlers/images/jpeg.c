@@ -95,8 +95,20 @@ bad_jpeg(struct ufop_err *err, const struct failure *f)
 	if (f->too_big)
 		return (image_err(err, UFOP_TOO_BIG, "the JPEG has %s; write it "
 		    "anew, or send a smaller one", f->msg));
-	return (image_err(err, UFOP_BAD_MEDIA, "the JPEG is damaged or cut "
-	    "short (%s); send a whole file", f->msg));
+	switch (f->mgr.msg_code) {
+	case JERR_ARITH_NOTIMPL:
+	case JERR_BAD_PRECISION:	/* 12 bits */
+	case JERR_COMPONENT_COUNT:
+	case JERR_CONVERSION_NOTIMPL:
+	case JERR_EMPTY_IMAGE:		/* its height is said at the end */
+	case JERR_SOF_UNSUPPORTED:	/* without loss */
+		return (image_err(err, UFOP_BAD_MEDIA, "the JPEG is of a kind "
+		    "that is not read here (%s); write it as an ordinary one, "
+		    "or as PNG", f->msg));
+	default:
+		return (image_err(err, UFOP_BAD_MEDIA, "the JPEG is damaged or "
+		    "cut short (%s); send a whole file", f->msg));
+	}
 }
 
 static void

@@ -90,7 +90,12 @@ complain(TIFF *t, void *user, const char *module, const char *fmt, va_list ap)
 
 	(void)t;
 	(void)module;
-	if (f->why[0] == '\0')
+	if (f->why[0] != '\0')
+		return (1);
+	/* It says "at scanline 4294967295" of strips. */
+	if (strncmp(fmt, "Read error", 10) == 0)
+		snprintf(f->why, sizeof(f->why), "pixels are missing");
+	else
 		vsnprintf(f->why, sizeof(f->why), fmt, ap);
 	return (1);
 }

@@ -13,9 +13,9 @@ add_mark(struct spec *spec, enum mark_kind kind)
 	struct mark *m;
 	struct step *s;
 
-	if (spec->nmarks == MARKS_MAX ||
-	    (s = spec_add_step(spec, STEP_MARK)) == NULL)
+	if (spec->nmarks == MARKS_MAX)
 		return (NULL);
+	s = spec_add_step(spec, STEP_MARK);
 	s->mark = spec->nmarks++;
 	m = &spec->marks[s->mark];
 	*m = (struct mark){ .kind = kind, .gravity = GRAVITY_SOUTHEAST,

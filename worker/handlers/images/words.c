@@ -15,9 +15,9 @@ spec_add_step(struct spec *spec, enum step_kind kind)
 {
 	struct step *s;
 
-	if (spec->nsteps == STEPS_MAX)
-		return (NULL);
-	s = &spec->steps[spec->nsteps++];
+	if (spec->nsteps <= STEPS_MAX)
+		spec->nsteps++;
+	s = &spec->steps[spec->nsteps - 1];
 	*s = (struct step){ .kind = kind };
 	return (s);
 }
@@ -237,9 +237,12 @@ int
 words_read(struct spec *spec, const struct grammar *g, struct str args,
     struct ufop_err *err)
 {
+	uint32_t seen = 0;	/* words, by their place among g's */
+
 	while (args.len > 0) {
 		struct str name = words_cut(&args), value = { "", 0 };
 		const struct word *w = g->words;
+		ptrdiff_t i;
 
 		/* A slash too many, as at the end, says nothing. */
 		if (name.len == 0)
@@ -254,10 +257,19 @@ words_read(struct spec *spec, const struct grammar *g, struct str args,
 		if (w->take(spec, w, value) == -1)
 			return (image_err(err, UFOP_BAD_INPUT, "%s: %s takes %s, "
 			    "not '%.*s'; as in %s", g->name, w->name,
-			    w->form != NULL ? w->form : "no value and stands "
-			    "at most 64 times",
+			    w->form != NULL ? w->form : "no value",
 			    value.len > 64 ? 64 : (int)value.len, value.s,
 			    g->example));
+		if (spec->nsteps > STEPS_MAX)
+			return (image_err(err, UFOP_BAD_INPUT, "%s: at most %d "
+			    "operations are done in one; put the rest behind "
+			    "a |", g->name, STEPS_MAX));
+		i = w - g->words;
+		if (w->take == words_take_int && seen >> i & 1)
+			return (image_err(err, UFOP_BAD_INPUT, "%s: %s stands "
+			    "twice; which of both is meant?  As in %s", g->name,
+			    w->name, g->example));
+		seen |= UINT32_C(1) << i;
 	}
 	return (0);
 }

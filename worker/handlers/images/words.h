@@ -39,7 +39,7 @@ struct grammar {
 
 /* What holds before any word is read. */
 void	 spec_init(struct spec *);
-/* A step more; NULL when there are too many. */
+/* A step more; words_read() refuses those that are too many. */
 struct step *spec_add_step(struct spec *, enum step_kind);
 /* The mark that words are about, the latest; NULL when it is no such one. */
 struct mark *spec_mark(struct spec *, enum mark_kind);
@@ -48,7 +48,8 @@ struct mark *spec_mark(struct spec *, enum mark_kind);
 struct str words_cut(struct str *rest);
 /*
  * word/value pairs up to the end of args.  -1 with UFOP_BAD_INPUT, which names
- * the wrong word and the form it takes.
+ * the wrong word and the form it takes; a number of which there is one stands
+ * once.
  */
 int	 words_read(struct spec *, const struct grammar *, struct str args,
 	    struct ufop_err *);
