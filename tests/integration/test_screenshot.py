@@ -248,6 +248,19 @@ def test_screenshot_full_page_with_lazy_pictures(s):
                                 url=site.url()))
         check_eq((w, h, at(20, 7020)), (60, 7040, (250, 0, 0)))
 
+        def slow(h):
+            site.ended.wait(0.4)
+            h.send_response(200)
+            h.send_header("Content-Type", "image/png")
+            h.send_header("Content-Length", str(len(red)))
+            h.end_headers()
+            h.wfile.write(red)
+
+        site.pages["/red.png"] = slow
+        r = check_answer(shoot(s, "/viewport/60x300/full/1/format/pdf",
+                               url=site.url()), 200, "application/pdf")
+        check(b"/Subtype /Image" in r.body, "the document has no picture")
+
 
 def test_screenshot_selector_and_pad(s):
     html = "<style>body{margin:0}</style><div style='height:2000px'></div>" \
@@ -258,6 +271,21 @@ def test_screenshot_selector_and_pad(s):
     w, h, at = pixels(shoot(s, "/selector/%s/pad/10" % b64("#x"), html=html))
     check_eq((w, h, at(3, 3), at(12, 12)),
              (140, 60, (255, 255, 255), (255, 0, 0)))
+    # Where the page ends there is no room around it.
+    corners = "<style>body{margin:0}div{height:40px}</style><div id=top " \
+        "style='background:#f00'></div><div></div><div id=end " \
+        "style='background:#00f'></div>"
+    w, h, at = pixels(shoot(s, "/viewport/100x120/selector/%s/pad/20" %
+                            b64("#top"), html=corners))
+    check_eq((w, h, at(0, 0), at(99, 39), at(99, 59)),
+             (100, 60, (255, 0, 0), (255, 0, 0), (255, 255, 255)))
+    w, h, at = pixels(shoot(s, "/viewport/100x120/selector/%s/pad/20" %
+                            b64("#end"), html=corners))
+    check_eq((w, h, at(0, 0), at(99, 59)),
+             (100, 60, (255, 255, 255), (0, 0, 255)))
+    check_error(shoot(s, "/selector/" + b64("#out"), html="<p id=out style='"
+                      "position:absolute;left:-500px;width:100px'>x"), 400,
+                "outside the page")
     check_error(shoot(s, "/selector/" + b64("#nope"), html=html), 400, "#nope")
     check_error(shoot(s, "/selector/" + b64("]]"), html=html), 400,
                 "no CSS selector")

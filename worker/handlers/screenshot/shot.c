@@ -874,19 +874,28 @@ page_size(struct page *p, double *w, double *h)
 	return (DONE);
 }
 
-static int
-area_full(struct page *p, struct area *a)
+/*
+ * A page that breaks the scrolling is shown as it is; where scripts are stopped,
+ * ours has no timers.
+ */
+static enum outcome
+scroll(struct page *p)
 {
 	json_t		*value;
 	enum outcome	 rc;
 
-	/*
-	 * A page that breaks the scrolling is shown as it is; where scripts
-	 * are stopped, ours has no timers.
-	 */
-	rc = p->stopped ? DONE : page_eval(p, scroll_through,
-	    clock_mono_us() + SCRIPT_US, &value);
-	if (rc == DONE || rc == REFUSED || rc == LATE)
+	if (p->stopped)
+		return (DONE);
+	rc = page_eval(p, scroll_through, clock_mono_us() + SCRIPT_US, &value);
+	return (rc == REFUSED || rc == LATE ? DONE : rc);
+}
+
+static int
+area_full(struct page *p, struct area *a)
+{
+	enum outcome	 rc = scroll(p);
+
+	if (rc == DONE)
 		rc = page_size(p, &a->w, &a->h);
 	a->x = a->y = 0;
 	return (rc == DONE ? 0 : page_fail(p, rc, "measuring the page"));
@@ -920,6 +929,7 @@ area_selector(struct page *p, struct area *a)
 	char		*sel = literal(p->o->selector), *script;
 	json_t		*v;
 	enum outcome	 rc;
+	double		 right, below, w, h;
 	int		 pad = p->o->pad;
 
 	script = xasprintf("(()=>{const e=document.querySelector(%s);if(!e)"
@@ -936,13 +946,27 @@ area_selector(struct page *p, struct area *a)
 	if (!json_is_array(v))
 		return (ufop_fail(p->reply, 400, "screenshot: no element of "
 		    "the page matches '%s'", p->o->selector));
-	a->x = fmax(0, floor(json_number_value(json_array_get(v, 0)) - pad));
-	a->y = fmax(0, floor(json_number_value(json_array_get(v, 1)) - pad));
-	a->w = ceil(json_number_value(json_array_get(v, 2)) + 2 * pad);
-	a->h = ceil(json_number_value(json_array_get(v, 3)) + 2 * pad);
+	a->x = json_number_value(json_array_get(v, 0));
+	a->y = json_number_value(json_array_get(v, 1));
+	a->w = json_number_value(json_array_get(v, 2));
+	a->h = json_number_value(json_array_get(v, 3));
+	if (a->w <= 0 || a->h <= 0)
+		return (ufop_fail(p->reply, 400, "screenshot: the element "
+		    "that matches '%s' has no size; name one that is drawn",
+		    p->o->selector));
+	if ((rc = page_size(p, &w, &h)) != DONE)
+		return (page_fail(p, rc, "measuring the page"));
+	/* There is no room around it where the page ends. */
+	right = fmin(ceil(a->x + a->w + pad), fmax(w, p->o->view_w));
+	below = fmin(ceil(a->y + a->h + pad), fmax(h, p->o->view_h));
+	a->x = fmax(0, floor(a->x - pad));
+	a->y = fmax(0, floor(a->y - pad));
+	a->w = right - a->x;
+	a->h = below - a->y;
 	if (a->w < 1 || a->h < 1)
 		return (ufop_fail(p->reply, 400, "screenshot: the element "
-		    "that matches '%s' has no size", p->o->selector));
+		    "that matches '%s' lies outside the page; name one that "
+		    "is drawn", p->o->selector));
 	return (0);
 }
 
@@ -1063,10 +1087,14 @@ static int
 capture(struct page *p)
 {
 	struct area	 a = { 0 };
-	enum outcome	 rc;
+	enum outcome	 rc = DONE;
 
-	if (p->o->format != SHOT_PDF && area_find(p, &a) == -1)
+	if (p->o->format == SHOT_PDF)
+		rc = p->o->full ? scroll(p) : DONE;
+	else if (area_find(p, &a) == -1)
 		return (-1);
+	if (rc != DONE)
+		return (page_fail(p, rc, "scrolling through the page"));
 	p->measured = true;
 	rc = page_insist(p, p->o->format == SHOT_PDF ? "Page.printToPDF" :
 	    "Page.captureScreenshot", capture_params(p->o, &a), NULL);
