@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The words of cmds: what they ask for, and what errors say. */
+#include "heif.h"
 #include "images_kit.h"
 #include "unit.h"
 
@@ -440,21 +441,54 @@ test_images_size_limit(void)
 		{ "imageMogr2/quality/95!/size-limit/9000", 9000 },
 		{ "imageMogr2/quality/100!/size-limit/$(fsize)", 0 },
 		{ "imageMogr2/quality/100!/format/png/size-limit/1k!", 0 },
+		{ "imageMogr2/quality/95!/format/webp/size-limit/9k", 9 << 10 },
+		{ "imageMogr2/thumbnail/200x/quality/90!/format/avif/size-limit/2500",
+		    2500 },
 	};
 	size_t len;
 	void *photo = unit_data("painting-640x427.jpg", &len);
 
+	heif_setup();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		size_t most = rows[i].most > 0 ? rows[i].most : len;
 		struct picture_file out;
 		struct ufop_err err = { UFOP_OK, "" };
 
+		if (i == 5 && codec_check_writing(&codec_avif, &err) == -1)
+			continue;
 		CHECK_MSG(kit_run(rows[i].cmd, photo, len, NULL, &out, &err) ==
 		    0, "%s", err.msg);
 		CHECK_MSG(out.bytes.len <= most && out.bytes.len > most / 2,
 		    "%s: %zu of %zu", rows[i].cmd, out.bytes.len, most);
 		if (i == 3)
 			CHECK(memcmp(out.bytes.p, photo, len) == 0);
+		free(out.bytes.p);
+	}
+	free(photo);
+}
+
+/* No quality is low enough: that of 1 is what there is. */
+void
+test_images_size_limit_that_none_keeps(void)
+{
+	size_t len;
+	void *photo = unit_data("painting-640x427.jpg", &len);
+
+	for (int i = 0; i < 2; i++) {
+		const char *format = i ? "webp" : "jpg";
+		struct picture_file least, out;
+		struct ufop_err err;
+		char cmd[96];
+
+		snprintf(cmd, sizeof(cmd), "imageMogr2/quality/1!/format/%s",
+		    format);
+		CHECK_INT(kit_run(cmd, photo, len, NULL, &least, &err), 0);
+		snprintf(cmd, sizeof(cmd), "imageMogr2/size-limit/1/format/%s",
+		    format);
+		CHECK_INT(kit_run(cmd, photo, len, NULL, &out, &err), 0);
+		CHECK(out.bytes.len > 1);
+		CHECK_INT(out.bytes.len, least.bytes.len);
+		free(least.bytes.p);
 		free(out.bytes.p);
 	}
 	free(photo);

@@ -90,6 +90,7 @@ struct codec {
 	/* What encode() takes; whatever else is there is converted before. */
 	bool		 takes_alpha, takes_ycc, takes_grey;
 	bool		 only_planes;	/* of YCC: not interleaved */
+	bool		 lossy;		/* encode() heeds opts.quality */
 	int		 half_below;	/* quality: chroma is halved under it */
 	int		 max_side;	/* of what encode() writes */
 	bool		(*match)(const unsigned char *, size_t);

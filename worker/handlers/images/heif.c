@@ -470,7 +470,7 @@ encode(struct bytes *out, const struct image *im,
 const struct codec codec_avif = {
 	.name = "avif", .type = "image/avif", .can_read = can_read_av1,
 	.can_write = can_write_av1, .library = LIBRARY, .instead = &codec_jpeg,
-	.takes_alpha = true, .max_side = 16384,
+	.takes_alpha = true, .lossy = true, .max_side = 16384,
 	.match = match_avif, .probe = probe, .decode = decode,
 	.profile = profile, .exif = exif, .encode = encode
 };

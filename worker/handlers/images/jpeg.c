@@ -624,6 +624,7 @@ encode(struct bytes *out, const struct image *im,
 }
 
 const struct codec codec_jpeg = {
+	.lossy = true,
 	.name = "jpeg", .alias = "jpg", .type = "image/jpeg",
 	.takes_ycc = true, .takes_grey = true, .half_below = CHROMA_QUALITY,
 	.max_side = 65500,

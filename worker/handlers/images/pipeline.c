@@ -122,6 +122,16 @@ result_codec(const struct picture *p, const struct spec *spec)
 }
 
 /*
+ * What one try of a quality costs, as of picture_work(), for a pixel: JPEG is
+ * written in no time, AVIF takes six times as long as WebP.
+ */
+static double
+try_work(const struct codec *codec)
+{
+	return (codec == &codec_jpeg ? 0.1 : codec == &codec_webp ? 1 : 6);
+}
+
+/*
  * Halve the range of qualities until the largest is found that stays below the
  * limit; the least one is taken when none does.
  */
@@ -136,7 +146,8 @@ fit(struct picture *p, const struct spec *spec, struct encode_opts *opts,
 		struct picture_file f;
 
 		opts->quality = (low + high) / 2;
-		if (picture_write(p, codec, opts, spec->background, &f, err) ==
+		if (picture_work(p, try_work(codec) * p->w * p->h, err) == -1 ||
+		    picture_write(p, codec, opts, spec->background, &f, err) ==
 		    -1) {
 			free(out->bytes.p);
 			return (-1);
@@ -186,9 +197,7 @@ write_result(struct picture *p, const struct spec *spec,
 	opts.orient = spec->keep_orient ? p->info.orient : 1;
 	if (picture_write(p, codec, &opts, spec->background, out, err) == -1)
 		return (-1);
-	/* Only JPEG has a quality to be lowered. */
-	if (limit > 0 && (int64_t)out->bytes.len > limit &&
-	    codec == &codec_jpeg &&
+	if (limit > 0 && (int64_t)out->bytes.len > limit && codec->lossy &&
 	    fit(p, spec, &opts, codec, limit, out, err) == -1)
 		return (-1);
 	if (spec->size_limit.or_source && out->bytes.len >= p->len) {

@@ -394,7 +394,7 @@ write_frames(int width, int height, int plays, const struct encode_opts *opts,
 const struct codec codec_webp = {
 	.name = "webp", .type = "image/webp", .max_side = WEBP_MAX_DIMENSION,
 	.takes_alpha = true, .takes_ycc = true, .only_planes = true,
-	.half_below = 101,
+	.half_below = 101, .lossy = true,
 	.match = match, .probe = probe, .decode = decode, .profile = profile,
 	.exif = exif, .encode = encode,
 	.read_frames = read_frames, .write_frames = write_frames
