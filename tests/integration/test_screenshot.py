@@ -402,11 +402,15 @@ def test_screenshot_waits_no_longer_than_the_job_may_take():
               r.header("x-log"))
         check_next(s)
         check_eq(s.worker.children(), child, "children of the worker")
+        with Site({"/": hang}) as site:
+            check_error(shoot(s, url=site.url(), within_s=6), 504,
+                        "did not answer within", "ufop.timeout")
 
 
 def test_screenshot_words_are_checked(s):
     for words, *say in (
             ("/cut/1,2,3", "cut", "300,200,0,40"), ("/cut/0,2,3,4", "cut"),
+            ("/cut/100,100,0,99999", "30000"),
             ("/viewport/9x9", "viewport", "16x16"), ("/scale/4", "scale"),
             ("/q/0", "q takes"), ("/q/50", "jpg and webp"),
             ("/format/gif", "png, jpg, webp, pdf"), ("/dark/2", "dark"),
@@ -613,6 +617,9 @@ def test_screenshot_of_a_page_too_large(s):
     html = "<style>body{margin:0}</style><div style='height:50000px'></div>"
     check_error(shoot(s, "/full/1", html=html), 413, "1280x50000",
                 "max_pixels")
+    check_error(shoot(s, "/viewport/100x80/full/1",
+                      html=html.replace("50000", "66000")), 413, "100x66000",
+                "65000 pixels")
     html = "<style>body{margin:0}</style><div style='height:20000px'></div>"
     check_error(shoot(s, "/full/1/format/webp", html=html), 413, "16383")
     html = "<style>body{margin:0}</style><div style='height:29990px'></div>" \
@@ -627,12 +634,29 @@ def test_screenshot_of_what_is_no_page(s):
                "/file": (200, {"Content-Type": "application/octet-stream",
                                "Content-Disposition": "attachment"}, b"x" * 9),
                "/500": (500, {}, b"<h1>broken"),
+               "/304": (304, {}, b""),
+               "/source": (302, {"Location": "view-source:http://127.0.0.1/"},
+                           b""),
+               "/file-redirect": (302, {"Location": "file:///etc/passwd"},
+                                  b""),
+               "/round": (302, {"Location": "/round"}, b""),
+               "/empty": lambda h: h.connection.shutdown(socket.SHUT_RDWR),
                "/garbage": lambda h: h.wfile.write(b"garbage\r\n\r\n"),
                }) as site:
         check_error(shoot(s, url=site.url("/204")), 502, "204")
         check_error(shoot(s, url=site.url("/file")), 415, "download")
         check_error(shoot(s, url=site.url("/500")), 502, "500", "status/any")
         check_error(shoot(s, url=site.url("/none")), 502, "404", "status/any")
+        check_error(shoot(s, url=site.url("/304")), 502, "304")
+        check_error(shoot(s, url=site.url("/source")), 502,
+                    "not http or https")
+        check_error(shoot(s, url=site.url("/file-redirect")), 502,
+                    "not http or https")
+        check_error(shoot(s, url=site.url("/round")), 502, "without an end")
+        check_error(shoot(s, url=site.url("/empty")), 502,
+                    "without an answer")
+        check_error(shoot(s, url="http://127.0.0.1:6667/"), 502,
+                    "another protocol")
         check_answer(shoot(s, "/status/any", url=site.url("/none")), 200,
                      "image/png")
     check_next(s)
@@ -720,7 +744,8 @@ def test_screenshot_of_a_memory_bomb():
         # Beyond the heap of scripts, which has a limit of its own.
         bomb = "<script>const a=[];for(;;){const b=new Uint8Array(8<<20);" \
             "for(let i=0;i<b.length;i+=4096)b[i]=1;a.push(b)}</script>"
-        check_error(shoot(s, html=bomb, within_s=20), 500, "memory")
+        check_error(shoot(s, html=bomb, within_s=20), 500,
+                    "screenshot.memory_mb")
         check_next(s)
         heap = "<script>const a=[];for(;;)a.push({x:Math.random()+''})" \
             "</script>"
@@ -974,6 +999,11 @@ def attack(s):
         for path in ("/redirect", "/meta", "/js"):
             check_error(shoot(s, "/wait/900", url=home.url(path)), 502,
                         "refused to connect")
+        # What is refused is refused at once, wherever it is met.
+        home.pages["/six"] = (302, {"Location": "http://[::1]:%d/" %
+                                    canary.port}, b"")
+        check_error(shoot(s, url=home.url("/six"), within_s=6), 502,
+                    "refused to connect")
         for url in (base + "/", "http://2130706434:%d/" % canary.port,
                     "http://[::1]:%d/" % canary.port,
                     "http://[::ffff:127.0.0.2]:%d/" % canary.port,

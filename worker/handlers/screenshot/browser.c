@@ -48,7 +48,7 @@ browser_why(struct browser *b, char *out, size_t size)
 
 	if (atomic_load(&b->keeper.shared->end) == KEEPER_END_MEMORY) {
 		snprintf(out, size, "the page took more memory than the "
-		    "setting screenshot.memory allows");
+		    "setting screenshot.memory_mb allows");
 		return;
 	}
 	keeper_words(&b->keeper, words, sizeof(words));

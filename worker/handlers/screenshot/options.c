@@ -346,8 +346,8 @@ take_cookies(struct reader *r, const struct word *w, struct str v)
 static const struct word words[] = {
 	{ "url", B64("an address such as http://example.com"), take_text,
 	    AT(url), 0, 0 },
-	{ "cut", "<width>,<height>,<x>,<y> in pixels, such as 300,200,0,40",
-	    take_cut, 0, 0, 0 },
+	{ "cut", "<width>,<height>,<x>,<y> in pixels, at most 30000 each, "
+	    "such as 300,200,0,40", take_cut, 0, 0, 0 },
 	{ "viewport", "a size from 16x16 to 8192x8192, such as 1280x800",
 	    take_viewport, 0, 16, 8192 },
 	{ "scale", "a number from 1 to 3, such as 2 or 1.5", take_scale, 0, 0,

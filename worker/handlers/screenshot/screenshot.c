@@ -172,7 +172,8 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 	left = left > CAPTURE_MS + PAGE_MIN_MS ? left - CAPTURE_MS :
 	    PAGE_MIN_MS;
 	shot->capture_us = shot->started_us + left * 1000;
-	shot->page_ms = (int)(page < left ? page : left);
+	shot->page_cut = page > left;
+	shot->page_ms = (int)(shot->page_cut ? left : page);
 	shot->max_pixels = ufop_setting_int(job, "max_pixels");
 	if (text != NULL) {
 		if (egress_check_url(&self.policy, str_from(text), url,

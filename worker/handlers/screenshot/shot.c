@@ -509,7 +509,7 @@ page_fail(struct page *p, enum outcome rc, const char *step)
 	}
 }
 
-/* What the filter wrote down while this page was loading, the first of it. */
+/* What the filter wrote down last while this page was loading; or NULL. */
 static const struct socks_note *
 filter_note(const struct page *p)
 {
@@ -522,10 +522,29 @@ filter_note(const struct page *p)
 	return (&notes->note[(n - 1) % SOCKS_NOTES]);
 }
 
+/* The browser's names of what went wrong, and a sentence for each. */
+static const struct {
+	const char	*name;
+	const char	*why;
+} net_errors[] = {
+	{ "ERR_CERT", "its TLS certificate or handshake is bad" },
+	{ "ERR_SSL", "its TLS certificate or handshake is bad" },
+	{ "ERR_UNSAFE_PORT", "its port belongs to another protocol, and "
+	    "browsers do not open it; serve the page on another" },
+	{ "ERR_UNSAFE_REDIRECT", "it redirects to an address that is not http "
+	    "or https" },
+	{ "ERR_TOO_MANY_REDIRECTS", "it redirects without an end" },
+	{ "ERR_EMPTY_RESPONSE", "its server closed the connection without an "
+	    "answer" },
+	{ "ERR_ABORTED", "its answer is nothing that can be shown, such as a "
+	    "304 or a redirect to an address that is not http or https" },
+};
+
 static int
 navigate_fail(struct page *p, const char *error)
 {
 	const struct socks_note	*note = filter_note(p);
+	size_t			 i;
 
 	if (p->download)
 		return (ufop_fail(p->reply, 415, "the url is a download, not "
@@ -536,15 +555,15 @@ navigate_fail(struct page *p, const char *error)
 	if (note != NULL && strstr(error, "SOCKS") != NULL)
 		return (ufop_fail(p->reply, 502, "cannot open the page: %s",
 		    note->msg));
-	if (strstr(error, "ERR_CERT") != NULL ||
-	    strstr(error, "ERR_SSL") != NULL)
-		return (ufop_fail(p->reply, 502, "cannot open the page: its "
-		    "TLS certificate or handshake is bad (%s)", error));
 	if (strstr(error, "ERR_INVALID_ARGUMENT") != NULL &&
 	    p->o->headers != NULL)
 		return (ufop_fail(p->reply, 400, "screenshot: the browser does "
 		    "not send one of the headers; leave out those of the "
 		    "connection itself"));
+	for (i = 0; i < sizeof(net_errors) / sizeof(net_errors[0]); i++)
+		if (strstr(error, net_errors[i].name) != NULL)
+			return (ufop_fail(p->reply, 502, "cannot open the "
+			    "page: %s (%s)", net_errors[i].why, error));
 	return (ufop_fail(p->reply, 502, "cannot open the page: %s", error));
 }
 
@@ -634,7 +653,9 @@ navigate(struct page *p, int64_t until_us)
 		    "headers and ua are as they should be", p->refused));
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "the page's server did not "
-		    "answer within %d ms", p->shot->page_ms));
+		    "answer within %d ms%s", p->shot->page_ms,
+		    p->shot->page_cut ? ", which is all that was left of the "
+		    "job's time (setting ufop.timeout)" : ""));
 	if (rc == REFUSED)
 		return (ufop_fail(p->reply, 400, "the browser does not take "
 		    "the url: %s", p->why));
@@ -991,7 +1012,11 @@ area_find(struct page *p, struct area *a)
 	a->beyond = a->x + a->w > o->view_w || a->y + a->h > o->view_h;
 	w = a->w * o->scale;
 	h = a->h * o->scale;
-	if (w * h > (double)p->shot->max_pixels || w > SIDE_MAX || h > SIDE_MAX)
+	if (w > SIDE_MAX || h > SIDE_MAX)
+		return (ufop_fail(p->reply, 413, "the picture would be "
+		    "%.0fx%.0f, and a side has at most %d pixels; take a part "
+		    "with cut", w, h, SIDE_MAX));
+	if (w * h > (double)p->shot->max_pixels)
 		return (ufop_fail(p->reply, 413, "the picture would be "
 		    "%.0fx%.0f, over the limit of %lld pixels (setting "
 		    "screenshot.max_pixels); take a part with cut", w, h,

@@ -16,6 +16,7 @@ struct shot {
 	size_t			 html_len;
 	const char		*html_type;	/* Content-Type of the html */
 	int			 page_ms;	/* for the page to load */
+	bool			 page_cut;	/* ... less than was asked for */
 	int64_t			 capture_us;	/* latest to begin the picture */
 	int64_t			 deadline_us;	/* for all of it */
 	int64_t			 max_pixels;	/* of the picture */
