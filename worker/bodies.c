@@ -201,7 +201,8 @@ fetch_one(struct wjob *j, struct str url, int *fd)
 {
 	struct parent	*p = j->parent;
 	struct ufop_err	 err;
-	int64_t		 max, until;
+	uint64_t	 max;
+	int64_t		 until;
 
 	if (fetch_note(p) != NULL) {
 		job_fail(j, 503, "%s", fetch_note(p));
@@ -216,15 +217,9 @@ fetch_one(struct wjob *j, struct str url, int *fd)
 		    "be fetched; try again later");
 		return (0);
 	}
-	max = settings_size(p->settings, "fetch", "max_bytes");
-	if (max == 0)
-		max = settings_size(p->settings, "ufop", "max_body");
-	if (j->task != -1 && p->services->tasks[j->task].task->max_body > 0)
-		max = p->services->tasks[j->task].task->max_body;
-	until = clock_mono_ms() + settings_time_ms(p->settings, "fetch",
-	    "timeout");
-	if (until > j->deadline_ms)
-		until = j->deadline_ms;
+	fetch_bounds(p->settings, j->task == -1 ? 0 :
+	    p->services->tasks[j->task].task->max_body, j->deadline_ms, &max,
+	    &until);
 	if (p->fetch_pid == -1) {
 		job_fail(j, 503, "the fetch process cannot be started; see "
 		    "the worker's log");

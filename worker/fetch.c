@@ -964,6 +964,21 @@ fetch_conf_init(struct fetch_conf *conf, const struct settings *s,
 	};
 }
 
+void
+fetch_bounds(const struct settings *s, int64_t task_max, int64_t deadline_ms,
+    uint64_t *max, int64_t *until_ms)
+{
+	int64_t	bytes = task_max > 0 ? task_max :
+		    settings_size(s, "fetch", "max_bytes");
+	int64_t	until = clock_mono_ms() + settings_time_ms(s, "fetch",
+		    "timeout");
+
+	if (bytes == 0)
+		bytes = settings_size(s, "ufop", "max_body");
+	*max = (uint64_t)bytes;
+	*until_ms = until < deadline_ms ? until : deadline_ms;
+}
+
 int
 fetch_send(int sock, uint64_t id, struct str url, uint64_t max_bytes,
     int64_t deadline_ms, int fd, struct ufop_err *err)

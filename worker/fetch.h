@@ -74,6 +74,14 @@ void	 fetch_conf_init(struct fetch_conf *, const struct settings *,
 	    const struct egress_policy *);
 
 /*
+ * What one download may take: at most *max bytes (task_max if a task has a limit
+ * of its own, 0 if not), until *until_ms on CLOCK_MONOTONIC, which is not behind
+ * deadline_ms.
+ */
+void	 fetch_bounds(const struct settings *, int64_t task_max,
+	    int64_t deadline_ms, uint64_t *max, int64_t *until_ms);
+
+/*
  * Fork the fetch process.  *sock is the parent's end (non-blocking, close on
  * exec) and *pid the process, to be waited for.  It ends when the parent's end
  * is closed, and is killed when the parent dies.  Returns 0, or -1 with err.

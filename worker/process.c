@@ -79,23 +79,17 @@ fetch(struct process *p, const char *url, int *fd, char *type,
 {
 	static struct fetch_reply	 fr;
 	struct pollfd			 pfd;
-	int64_t				 max, left, until;
+	uint64_t			 max;
+	int64_t				 left, until;
 	int				 rc;
 
 	if (fetch_open(p, err) == -1 ||
 	    (*fd = spool_tmpfile(&p->spool, err)) == -1)
 		return (-1);
-	max = settings_size(p->settings, "fetch", "max_bytes");
-	if (max == 0)
-		max = settings_size(p->settings, "ufop", "max_body");
-	if (p->match->max_body > 0)
-		max = p->match->max_body;
-	until = clock_mono_ms() + settings_time_ms(p->settings, "fetch",
-	    "timeout");
-	if (until > p->deadline_ms)
-		until = p->deadline_ms;
-	if (fetch_send(p->fetch_sock, 1, str_from(url), (uint64_t)max, until,
-	    *fd, err) == -1)
+	fetch_bounds(p->settings, p->match->max_body, p->deadline_ms, &max,
+	    &until);
+	if (fetch_send(p->fetch_sock, 1, str_from(url), max, until, *fd,
+	    err) == -1)
 		return (-1);
 	pfd = (struct pollfd){ p->fetch_sock, POLLIN, 0 };
 	while ((rc = fetch_recv(p->fetch_sock, &fr, err)) == 0) {
