@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "instance.h"
 #include "redis.h"
 #include "reqid.h"
 
@@ -43,7 +44,7 @@ find_up(char *path, size_t size)
 	glob_t	 g;
 	int	 n;
 
-	if (glob(UP_REDIS_GLOB, 0, NULL, &g) != 0)
+	if (glob(INSTANCE_REDIS_GLOB, 0, NULL, &g) != 0)
 		return (0);
 	n = (int)g.gl_pathc;
 	snprintf(path, size, "%s", g.gl_pathv[n - 1]);

@@ -12,8 +12,6 @@
 #include "settings.h"
 
 #define REDIS_TIMEOUT_MS	3000
-/* Where `ufop up` keeps its private one: cli/up.c. */
-#define UP_REDIS_GLOB		"/dev/shm/ufop-up-*/redis.sock"
 
 struct redis {
 	redisContext		*ctx;

@@ -21,7 +21,6 @@
  * closed; each has one of its own besides, by which it is known whether that
  * very one is there.
  */
-#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -29,10 +28,8 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <glob.h>
 #include <netdb.h>
 #include <poll.h>
@@ -44,6 +41,7 @@
 #include "arena.h"
 #include "cli.h"
 #include "front.h"
+#include "instance.h"
 #include "log.h"
 #include "part.h"
 #include "probe.h"
@@ -65,8 +63,6 @@
  */
 #define SAME_SIGNAL_MS	300
 
-#define INSTANCE_PREFIX	"ufop-up-"
-
 /* Started from the first to the last, stopped from the last to the first. */
 enum { REDIS, WORKER, FRONT, PARTS };
 /* Behind them in the same array: what was replaced and has not ended yet. */
@@ -86,10 +82,7 @@ struct up {
 	int64_t		 stop_ms;	/* first signal to stop */
 	int		 drain_ms;	/* for front and worker to finish */
 
-	/* A directory of this instance alone: Redis' socket and the spool. */
-	char		 dir[64];
-	int		 dir_fd;	/* locked for as long as we live */
-	char		 redis_sock[96];
+	struct instance	 instance;
 	char		*redis_path;	/* of the program */
 	bool		 others_started; /* front and worker, behind Redis */
 
@@ -118,95 +111,6 @@ static const struct cli_opt opts[] = {
 	FRONT_OPTS,
 	{ 0 }
 };
-
-/* ---- the instance's directory ---------------------------------------- */
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st;
-	(void)type;
-	(void)ftw;
-	return (remove(path));
-}
-
-static void
-remove_tree(const char *path)
-{
-	if (nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS | FTW_MOUNT) == -1 &&
-	    errno != ENOENT)
-		log_warn("up.remove path=%s error=\"%m\"", path);
-}
-
-/*
- * Remove what an instance left that was killed by force: its directory is
- * there, but nobody holds the lock.
- */
-static void
-sweep_instances(const char *base)
-{
-	char		 path[64];
-	struct dirent	*de;
-	struct stat	 st;
-	DIR		*dir;
-	int		 fd;
-
-	dir = opendir(base);
-	if (dir == NULL)
-		return;
-	while ((de = readdir(dir)) != NULL) {
-		if (strncmp(de->d_name, INSTANCE_PREFIX,
-		    strlen(INSTANCE_PREFIX)) != 0 ||
-		    snprintf(path, sizeof(path), "%s/%.40s", base,
-		    de->d_name) >= (int)sizeof(path))
-			continue;
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW |
-		    O_CLOEXEC);
-		if (fd == -1)
-			continue;
-		if (fstat(fd, &st) == 0 && st.st_uid == geteuid() &&
-		    flock(fd, LOCK_EX | LOCK_NB) == 0)
-			remove_tree(path);
-		close(fd);
-	}
-	closedir(dir);
-}
-
-static int
-make_instance(struct up *up, struct ufop_err *err)
-{
-	/* Memory first; a machine without /dev/shm has a slower spool. */
-	const char	*base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" :
-			    "/tmp";
-	char		 made[sizeof(up->dir)];
-
-	sweep_instances(base);
-	/* Swept by another that starts now, if it had its name before its lock. */
-	snprintf(made, sizeof(made), "%s/." INSTANCE_PREFIX "XXXXXX", base);
-	if (mkdtemp(made) == NULL)
-		return (err_sys(err, "cannot make a directory in %s", base));
-	up->dir_fd = open(made, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (up->dir_fd == -1 || flock(up->dir_fd, LOCK_EX | LOCK_NB) == -1) {
-		err_sys(err, "cannot lock '%s'", made);
-		(void)rmdir(made);
-		return (-1);
-	}
-	snprintf(up->dir, sizeof(up->dir), "%s/%s", base,
-	    strrchr(made, '/') + 2);
-	if (rename(made, up->dir) == -1) {
-		err_sys(err, "cannot rename '%s'", made);
-		(void)rmdir(made);
-		up->dir[0] = '\0';
-		return (-1);
-	}
-	/* Children run as another user, and pass here to their scratch. */
-	if (chmod(up->dir, 0711) == -1)
-		return (err_sys(err, "cannot open '%s' to the children",
-		    up->dir));
-	snprintf(up->redis_sock, sizeof(up->redis_sock), "%s/redis.sock",
-	    up->dir);
-	return (0);
-}
 
 /* ---- before the start ------------------------------------------------ */
 
@@ -288,8 +192,8 @@ plan_redis(struct up *up)
 	const char	*argv[] = {
 		up->redis_path,
 		"--port", "0",
-		"--unixsocket", up->redis_sock, "--unixsocketperm", "700",
-		"--dir", up->dir,
+		"--unixsocket", up->instance.redis_sock, "--unixsocketperm", "700",
+		"--dir", up->instance.dir,
 		/* Jobs are answered or refused within seconds: nothing to keep. */
 		"--save", "", "--appendonly", "no",
 		/* Refusing is an answer, forgetting a job is none. */
@@ -329,7 +233,7 @@ static void
 next_front(struct up *up)
 {
 	snprintf(up->front_set, sizeof(up->front_set),
-	    "--set=front.unix=%s/front-%d.sock", up->dir, ++up->nfronts);
+	    "--set=front.unix=%s/front-%d.sock", up->instance.dir, ++up->nfronts);
 	snprintf(up->host, sizeof(up->host), "%s",
 	    up->front_set + strlen("--set=front.unix="));
 }
@@ -397,10 +301,10 @@ prepare(struct up *up, struct ufop_err *err)
 
 	if (!up->own_redis && check_redis(settings, err) == -1)
 		return (-1);
-	if (make_instance(up, err) == -1)
+	if (instance_make(&up->instance, err) == -1)
 		return (-1);
 	if (up->own_redis) {
-		snprintf(value, sizeof(value), "unix://%s", up->redis_sock);
+		snprintf(value, sizeof(value), "unix://%s", up->instance.redis_sock);
 		if (settings_set(settings, "redis", "url", value, "ufop up",
 		    err) == -1)
 			return (-1);
@@ -408,7 +312,7 @@ prepare(struct up *up, struct ufop_err *err)
 		plan_redis(up);
 	}
 	if (!is_set(settings, "spool", "dir")) {
-		snprintf(value, sizeof(value), "%s/spool", up->dir);
+		snprintf(value, sizeof(value), "%s/spool", up->instance.dir);
 		if (settings_set(settings, "spool", "dir", value, "ufop up",
 		    err) == -1)
 			return (-1);
@@ -502,7 +406,7 @@ listens(const char *path)
 static void
 start_others(struct up *up)
 {
-	if (up->others_started || (up->own_redis && !listens(up->redis_sock)))
+	if (up->others_started || (up->own_redis && !listens(up->instance.redis_sock)))
 		return;
 	up->others_started = true;
 	start_part(up, WORKER);
@@ -1065,7 +969,7 @@ up_run(struct cli *cli, const char *address, const char *port,
 	up.cli = cli;
 	up.guest = guest;
 	up.began_ms = clock_mono_ms();
-	up.signal_fd = up.ready_fd = up.dir_fd = up.listen_fd = -1;
+	up.signal_fd = up.ready_fd = up.instance.lock_fd = up.listen_fd = -1;
 	probe_init(&up.probe);
 	for (i = PARTS; i < SLOTS; i++)
 		part_init(&up.parts[i], "old");
@@ -1089,8 +993,7 @@ up_run(struct cli *cli, const char *address, const char *port,
 		watch(&up);
 		end_strays();
 	}
-	if (up.dir[0] != '\0')
-		remove_tree(up.dir);
+	instance_remove(&up.instance);
 	for (i = 0; up.flags[i] != NULL; i++)
 		free(up.flags[i]);
 	free(up.redis_path);

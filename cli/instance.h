@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The directory of one `ufop up`: the socket of its Redis and its spool.
+ */
+#ifndef CLI_INSTANCE_H
+#define CLI_INSTANCE_H
+
+#include "err.h"
+
+#define INSTANCE_PREFIX	"ufop-up-"
+/* The sockets of the private Redis servers of all that run here. */
+#define INSTANCE_REDIS_GLOB	"/dev/shm/" INSTANCE_PREFIX "*/redis.sock"
+
+struct instance {
+	char	dir[64];	/* "": not made */
+	int	lock_fd;	/* held for as long as we live; -1 */
+	char	redis_sock[96];
+};
+
+/*
+ * Make one, locked and open to children of another user; and remove what an
+ * instance left that was killed by force.  Returns 0, or -1 with err.
+ */
+int	 instance_make(struct instance *, struct ufop_err *);
+/* Remove it with all that is in it. */
+void	 instance_remove(struct instance *);
+
+#endif
