@@ -2,12 +2,15 @@
 /* Messages of the DevTools protocol over a pipe; the SOCKS5 grammar. */
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <linux/sockios.h>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -257,6 +260,131 @@ test_screenshot_socks_request(void)
 		CHECK_STR(host, cases[i].host);
 		CHECK_INT(port, cases[i].port);
 	}
+}
+
+/* ---- the filter at work, with names that take their time -------------- */
+
+#define SLOW_NAMES	64	/* as many as the filter waits for at once */
+
+static struct {
+	_Atomic int	asked;		/* for slow names */
+	int		never[2];	/* nothing is ever written to it */
+} names;
+
+static int
+slow_lookup(const char *host, const char *port, const struct addrinfo *hints,
+    struct addrinfo **addrs)
+{
+	char	 c;
+
+	(void)port;
+	(void)hints;
+	(void)addrs;
+	if (strncmp(host, "slow", 4) == 0) {
+		atomic_fetch_add(&names.asked, 1);
+		(void)!read(names.never[0], &c, 1);
+	}
+	return (EAI_NONAME);
+}
+
+/* A connection that has asked the filter at sock for a name. */
+static int
+ask_for(int sock, const char *name)
+{
+	unsigned char	 rq[64] = { 5, 1, 0, 3 };
+	size_t		 n = strlen(name);
+	union {
+		struct cmsghdr	 align;
+		char		 room[CMSG_SPACE(sizeof(int))];
+	} ctl = { .room = "" };
+	char		 byte = 0;
+	struct iovec	 iov = { &byte, 1 };
+	struct msghdr	 mh = { .msg_iov = &iov, .msg_iovlen = 1,
+		.msg_control = ctl.room, .msg_controllen = sizeof(ctl.room) };
+	struct cmsghdr	*cm = CMSG_FIRSTHDR(&mh);
+	int		 sp[2];
+
+	CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, sp) == 0);
+	cm->cmsg_level = SOL_SOCKET;
+	cm->cmsg_type = SCM_RIGHTS;
+	cm->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(cm), &sp[1], sizeof(int));
+	CHECK(sendmsg(sock, &mh, 0) == 1);
+	close(sp[1]);
+	CHECK(write(sp[0], "\5\1\0", 3) == 3);
+	CHECK(read(sp[0], rq + 8, 2) == 2);
+	rq[4] = (unsigned char)n;
+	memcpy(rq + 5, name, n);
+	rq[5 + n] = 0;
+	rq[6 + n] = 80;
+	CHECK(write(sp[0], rq, n + 7) == (ssize_t)n + 7);
+	return (sp[0]);
+}
+
+/* The code of the reply, which ends the connection. */
+static int
+reply_of(int fd)
+{
+	unsigned char	 reply[10];
+
+	CHECK(read(fd, reply, sizeof(reply)) == sizeof(reply));
+	close(fd);
+	return (reply[1]);
+}
+
+static struct {
+	int			 sock;
+	struct egress_policy	 policy;
+	struct socks_notes	 notes;
+} filter;
+
+static void *
+filter_run(void *arg)
+{
+	(void)arg;
+	socks_serve(filter.sock, &filter.policy, &filter.notes);
+	return (NULL);
+}
+
+void
+test_screenshot_socks_names_do_not_outlive_their_page(void)
+{
+	struct ufop_err	 err;
+	pthread_t	 thread;
+	char		 name[32];
+	int64_t		 until = clock_mono_ms() + 10000;
+	int		 sp[2], fd[SLOW_NAMES], i, code;
+
+	CHECK(pipe(names.never) == 0);
+	CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, sp) == 0);
+	CHECK(egress_policy_init(&filter.policy, "", "", &err) == 0);
+	filter.sock = sp[1];
+	socks_lookup = slow_lookup;
+	CHECK(pthread_create(&thread, NULL, filter_run, NULL) == 0);
+	CHECK_INT(reply_of(ask_for(sp[0], "fast.test")), 4);
+	for (i = 0; i < SLOW_NAMES; i++) {
+		snprintf(name, sizeof(name), "slow%d.test", i);
+		fd[i] = ask_for(sp[0], name);
+	}
+	while (atomic_load(&names.asked) < SLOW_NAMES &&
+	    clock_mono_ms() < until)
+		sched_yield();
+	/* One more is refused, and that is told. */
+	CHECK_INT(reply_of(ask_for(sp[0], "fast.test")), 1);
+	CHECK(strstr(filter.notes.note[1].msg, "too many names") != NULL);
+	for (i = 0; i < SLOW_NAMES; i++)
+		close(fd[i]);
+	/* The page is gone: its names are in nobody's way. */
+	do
+		code = reply_of(ask_for(sp[0], "fast.test"));
+	while (code != 4 && clock_mono_ms() < until);
+	CHECK_INT(code, 4);
+	/* Those that were waiting may end now, and nobody is told. */
+	close(names.never[1]);
+	CHECK_INT(reply_of(ask_for(sp[0], "fast.test")), 4);
+	close(sp[0]);
+	CHECK(pthread_join(thread, NULL) == 0);
+	egress_policy_release(&filter.policy);
 }
 
 void

@@ -22,7 +22,8 @@
 #include "socks.h"
 
 #define CONNS_MAX	512	/* a page of 256 hosts opens fewer */
-#define LOOKUPS_MAX	64	/* threads that resolve */
+#define LOOKUPS_MAX	64	/* names that clients wait for, a thread each */
+#define ORPHANS_MAX	256	/* ... that nobody waits for any more */
 #define LOOKUP_STACK	(256 << 10)
 #define CONNECT_MS	10000	/* for one address */
 #define PIPE_SIZE	32768	/* bytes on their way, each direction */
@@ -70,13 +71,14 @@ struct conn {
 	struct addrinfo		*addrs, *addr;	/* resolved; being tried */
 	int64_t			 give_up_ms;	/* CONNECTING */
 	int			 tried;
+	struct lookup		*lookup;	/* RESOLVING */
 };
 
 struct filter {
 	int				 epoll;
 	int				 sock;
 	int				 done[2];	/* finished lookups */
-	int				 nlookups;
+	int				 nlookups, norphans;
 	int				 nconns;
 	TAILQ_HEAD(, conn)		 conns;
 	const struct egress_policy	*policy;
@@ -84,13 +86,15 @@ struct filter {
 };
 
 struct lookup {
-	struct conn	*conn;
+	struct conn	*conn;		/* NULL: an orphan */
 	int		 done_fd;
 	char		 host[EGRESS_HOST_MAX + 1];
 	char		 port[8];
 	int		 rc;
 	struct addrinfo	*addrs;
 };
+
+socks_lookup_fn	*socks_lookup = getaddrinfo;
 
 /* ---- the protocol ---------------------------------------------------- */
 
@@ -304,7 +308,7 @@ lookup_main(void *arg)
 	struct addrinfo	 hints = { .ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICSERV | AI_ADDRCONFIG };
 
-	l->rc = getaddrinfo(l->host, l->port, &hints, &l->addrs);
+	l->rc = socks_lookup(l->host, l->port, &hints, &l->addrs);
 	/* A pipe takes a pointer whole or not at all. */
 	(void)!write(l->done_fd, &l, sizeof(l));
 	return (NULL);
@@ -317,6 +321,7 @@ conn_resolve(struct filter *f, struct conn *c)
 	struct ufop_err	 err = { 0 };
 	pthread_attr_t	 attr;
 	pthread_t	 thread;
+	char		 msg[EGRESS_HOST_MAX + 128];
 	int		 rc;
 
 	if (egress_check_host(f->policy, c->host, &err) == -1) {
@@ -324,7 +329,11 @@ conn_resolve(struct filter *f, struct conn *c)
 		conn_refuse(c, REPLY_REFUSED);
 		return;
 	}
-	if (f->nlookups == LOOKUPS_MAX) {
+	if (f->nlookups == LOOKUPS_MAX || f->norphans == ORPHANS_MAX) {
+		snprintf(msg, sizeof(msg), "cannot resolve '%s': too many "
+		    "names are being resolved; ask again later, or see why "
+		    "the name server is slow", c->host);
+		note(f, c, SOCKS_NO_NAME, msg);
 		conn_refuse(c, REPLY_FAILED);
 		return;
 	}
@@ -344,9 +353,22 @@ conn_resolve(struct filter *f, struct conn *c)
 		return;
 	}
 	f->nlookups++;
+	c->lookup = l;
 	c->state = CONN_RESOLVING;
-	/* Its closing is seen when the name is there. */
-	side_watch(f, &c->client, 0);
+	side_watch(f, &c->client, EPOLLRDHUP);
+}
+
+/*
+ * The client left while its name is being resolved.  The thread cannot be
+ * stopped, but takes no place of those whose clients are there.
+ */
+static void
+conn_orphan(struct filter *f, struct conn *c)
+{
+	c->lookup->conn = NULL;
+	f->nlookups--;
+	f->norphans++;
+	conn_end(c);
 }
 
 static void
@@ -358,8 +380,16 @@ lookup_done(struct filter *f)
 
 	if (read(f->done[0], &l, sizeof(l)) != sizeof(l))
 		return;
+	if ((c = l->conn) == NULL) {
+		f->norphans--;
+		if (l->rc == 0)
+			freeaddrinfo(l->addrs);
+		free(l);
+		return;
+	}
 	f->nlookups--;
-	c = l->conn;
+	c->lookup = NULL;
+	side_watch(f, &c->client, 0);
 	if (l->rc != 0) {
 		snprintf(msg, sizeof(msg), "cannot resolve '%s': %s", c->host,
 		    gai_strerror(l->rc));
@@ -476,6 +506,7 @@ conn_event(struct filter *f, struct conn *c)
 		conn_hello(f, c);
 		break;
 	case CONN_RESOLVING:
+		conn_orphan(f, c);
 		break;
 	case CONN_CONNECTING:
 		conn_connected(f, c);
@@ -545,7 +576,6 @@ filter_sweep(struct filter *f)
 			c->addr = c->addr->ai_next;
 			conn_connect(f, c);
 		}
-		/* A lookup still points to a connection that resolves. */
 		if (c->dead)
 			conn_free(f, c);
 	}

@@ -12,6 +12,7 @@
 #ifndef SCREENSHOT_SOCKS_H
 #define SCREENSHOT_SOCKS_H
 
+#include <netdb.h>
 #include <stdatomic.h>
 
 #include "egress.h"
@@ -46,6 +47,11 @@ struct socks_notes {
 int	 socks_greeting(const unsigned char *, size_t len);
 int	 socks_request(const unsigned char *, size_t len,
 	    char host[EGRESS_HOST_MAX + 1], uint16_t *port, int *code);
+
+/* What resolves names: getaddrinfo(), unless a test has another idea. */
+typedef int	 socks_lookup_fn(const char *, const char *,
+		    const struct addrinfo *, struct addrinfo **);
+extern socks_lookup_fn	*socks_lookup;
 
 /*
  * Serve the connections that come over sock (SOCK_SEQPACKET, one descriptor a
