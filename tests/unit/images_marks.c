@@ -315,7 +315,7 @@ test_images_mark_is_turned(void)
 static struct bytes
 movie(const struct codec *codec, int w, int h, int frames)
 {
-	struct encode_opts opts = { .quality = 90, .lossless = true };
+	struct encode_opts opts = { .quality = 100 };
 	struct ufop_err err;
 	struct anim_writer *out = codec->write_frames(w, h, 0, &opts, &err);
 	struct bytes b;

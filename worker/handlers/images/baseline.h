@@ -25,7 +25,10 @@
 
 #include "image.h"
 
-/* Whether d is such a file, after jpeg_read_header() and nothing else. */
+/*
+ * Whether d is such a file.  Its header has been read, and perhaps the size of
+ * its result calculated; decompression has not been started.
+ */
 bool	 baseline_takes(const struct jpeg_decompress_struct *d);
 
 /*

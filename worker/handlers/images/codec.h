@@ -6,6 +6,7 @@
 #ifndef IMAGES_CODEC_H
 #define IMAGES_CODEC_H
 
+#include "bytes.h"
 #include "image.h"
 
 struct codec;
@@ -41,16 +42,9 @@ struct decode_notes {
 struct encode_opts {
 	int		 quality;	/* 1 to 100 */
 	bool		 interlace;	/* JPEG: progressive; PNG, still GIF */
-	bool		 lossless;	/* WebP */
 	int		 colours;	/* PNG and GIF: 2 to 256; 0: many */
 	int		 orient;	/* to be written into the file, 1: nothing */
 	int		 density;	/* dots an inch, likewise; 0: nothing */
-};
-
-/* An encoded file: malloc()ed, free() it. */
-struct bytes {
-	unsigned char	*p;
-	size_t		 len;
 };
 
 /*

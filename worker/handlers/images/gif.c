@@ -29,12 +29,6 @@ struct area {
 	int	x, y, w, h;
 };
 
-static unsigned
-le16(const unsigned char *p)
-{
-	return ((unsigned)p[1] << 8 | p[0]);
-}
-
 static int
 bad(struct ufop_err *err, const char *why)
 {
@@ -423,19 +417,8 @@ struct out {
 static void
 put(struct out *o, const void *p, size_t n)
 {
-	if (o->b.len + n > o->cap) {
-		size_t cap = 2 * (o->b.len + n) + 4096;
-		unsigned char *q = realloc(o->b.p, cap);
-
-		if (q == NULL) {
-			o->failed = true;
-			return;
-		}
-		o->b.p = q;
-		o->cap = cap;
-	}
-	memcpy(o->b.p + o->b.len, p, n);
-	o->b.len += n;
+	if (bytes_put(&o->b, &o->cap, o->b.len, p, n) == -1)
+		o->failed = true;
 }
 
 static void

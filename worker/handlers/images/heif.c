@@ -125,8 +125,7 @@ kind(const unsigned char *p, size_t len)
 	static const char *const avif[] = { "avif", "avis", NULL };
 	static const char *const heic[] = { "heic", "heix", "heim", "heis",
 	    "hevc", "hevx", NULL };
-	size_t box = len < 16 ? 0 : (size_t)p[0] << 24 | (size_t)p[1] << 16 |
-	    (size_t)p[2] << 8 | p[3];
+	size_t box = len < 16 ? 0 : be32(p);
 
 	if (box < 16 || memcmp(p + 4, "ftyp", 4) != 0)
 		return (NULL);
@@ -217,8 +216,11 @@ probe(struct image_info *info, const unsigned char *p, size_t len,
 		    api.heif_image_handle_has_alpha_channel(o.handle) ?
 		    "nycbcra" : "ycbcr");
 	}
+	if (e.code == heif_error_Ok && (info->w < 1 || info->h < 1))
+		e = (struct heif_error){ .code = heif_error_Invalid_input,
+		    .message = "no size" };
 	/* The message goes with the context. */
-	if (e.code != heif_error_Ok || info->w < 1 || info->h < 1)
+	if (e.code != heif_error_Ok)
 		ret = bad(err, info->codec, e);
 	close_file(&o);
 	return (ret);
@@ -262,8 +264,7 @@ exif(const unsigned char *p, size_t len, size_t *out_len)
 	}
 	if (item != NULL && n > 4 && api.heif_image_handle_get_metadata(o.handle,
 	    id, item).code == heif_error_Ok) {
-		size_t skip = (size_t)item[0] << 24 | (size_t)item[1] << 16 |
-		    (size_t)item[2] << 8 | item[3];
+		size_t skip = be32(item);
 
 		if (skip < n - 4)
 			packed = exif_pack(item + 4 + skip, n - 4 - skip,

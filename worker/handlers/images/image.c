@@ -163,12 +163,6 @@ image_orient(struct image *im, int o, struct ufop_err *err)
 
 /* ---- colour ---------------------------------------------------------- */
 
-static inline unsigned char
-clamp8(int v)
-{
-	return ((unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v));
-}
-
 /* x / 255, rounded, for 0 <= x <= 65535. */
 static inline unsigned
 div255(unsigned x)

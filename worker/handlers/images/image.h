@@ -45,6 +45,12 @@ struct image {
 	void		*mem;		/* all pixels are inside; free() */
 };
 
+static inline unsigned char
+clamp8(int v)
+{
+	return ((unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v));
+}
+
 /* A rectangle on the stored picture; edges need not fall on pixels. */
 struct rect {
 	double		 x, y, w, h;

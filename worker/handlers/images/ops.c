@@ -7,7 +7,7 @@
 #include "resize.h"
 
 static unsigned char
-clamp8(double v)
+round8(double v)
 {
 	return ((unsigned char)(v <= 0 ? 0 : v >= 255 ? 255 : v + 0.5));
 }
@@ -119,10 +119,10 @@ ops_rotate(struct image *im, int degrees, int w, int h,
 			/* Over the colour behind; al from 0 to 1. */
 			al = px[3] / 255 + back * (1 - px[3] / 255);
 			for (int k = 0; k < 3; k++)
-				*d++ = al <= 0 ? 0 : clamp8((px[k] + rgba[k] *
+				*d++ = al <= 0 ? 0 : round8((px[k] + rgba[k] *
 				    back * (1 - px[3] / 255)) / al);
 			if (alpha)
-				*d++ = clamp8(al * 255);
+				*d++ = round8(al * 255);
 		}
 	}
 	image_release(im);
@@ -189,7 +189,7 @@ ops_sharpen(struct image *im, struct ufop_err *err)
 
 		for (int x = 0; x < a->w; x++, p += a->n, q += a->n)
 			for (int c = 0; c < colours; c++)
-				p[c] = clamp8(p[c] + SHARPEN_AMOUNT *
+				p[c] = round8(p[c] + SHARPEN_AMOUNT *
 				    (p[c] - q[c]));
 	}
 	free(soft.p);
@@ -224,7 +224,7 @@ ops_round(struct image *im, double rx, double ry, struct ufop_err *err)
 			/* Distance to the ellipse, from its equation and slope. */
 			f = u * u / (fx * fx) + v * v / (fy * fy) - 1;
 			g = 2 * hypot(u / (fx * fx), v / (fy * fy));
-			*al = clamp8(*al * fmin(1, fmax(0, 0.5 - f / g)));
+			*al = round8(*al * fmin(1, fmax(0, 0.5 - f / g)));
 		}
 	}
 	return (0);
@@ -244,9 +244,9 @@ over(unsigned char *d, bool alpha, const unsigned char rgb[3], double a)
 	if (a == 0)
 		return;
 	for (int c = 0; c < 3; c++)
-		d[c] = clamp8((rgb[c] * a + d[c] * under) / (a + under));
+		d[c] = round8((rgb[c] * a + d[c] * under) / (a + under));
 	if (alpha)
-		d[3] = clamp8(255 * (a + under));
+		d[3] = round8(255 * (a + under));
 }
 
 /* From where to where in a part of size at from it meets the whole. */
@@ -330,5 +330,5 @@ ops_average(const struct image *im, unsigned char rgb[3])
 		}
 	}
 	for (int c = 0; c < 3; c++)
-		rgb[c] = weight == 0 ? 0 : clamp8(sum[c] / weight);
+		rgb[c] = weight == 0 ? 0 : round8(sum[c] / weight);
 }

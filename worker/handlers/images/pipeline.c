@@ -87,8 +87,10 @@ accepts(const char *accept, const char *type)
 		if (*q != '\0' && strchr(" \t,;", *q) == NULL)
 			continue;
 		q += strspn(q, " \t;");
-		return (strncmp(q, "q=0", 3) != 0 || q[3 + strspn(q + 3,
-		    ".0")] > '0');
+		if (strncmp(q, "q=0", 3) != 0)
+			return (true);
+		q += 3 + strspn(q + 3, ".0");
+		return (*q >= '1' && *q <= '9');
 	}
 	return (false);
 }

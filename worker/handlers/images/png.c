@@ -45,19 +45,6 @@ struct png {
 	unsigned char		*joined;
 };
 
-static uint32_t
-be32(const unsigned char *p)
-{
-	return ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	    (uint32_t)p[2] << 8 | p[3]);
-}
-
-static unsigned
-be16(const unsigned char *p)
-{
-	return ((unsigned)p[0] << 8 | p[1]);
-}
-
 static int
 bad(struct ufop_err *err, const char *why)
 {
@@ -735,8 +722,7 @@ encode_palette(struct bytes *out, const struct image *im,
 {
 	const struct plane *pl = &im->plane[0];
 	size_t n = (size_t)pl->w * (size_t)pl->h;
-	unsigned char *rgba = image_malloc(n * 6, err);
-	unsigned char *used = rgba + 4 * n, *index = rgba + 5 * n;
+	unsigned char *rgba = image_malloc(n * 6, err), *used, *index;
 	struct plane numbers = *pl;
 	struct palette pal;
 	bool clear = false;
@@ -744,6 +730,8 @@ encode_palette(struct bytes *out, const struct image *im,
 
 	if (rgba == NULL)
 		return (-1);
+	used = rgba + 4 * n;
+	index = rgba + 5 * n;
 	for (size_t i = 0; i < n; i++) {
 		const unsigned char *s = pl->p + i / (size_t)pl->w * pl->stride +
 		    i % (size_t)pl->w * (size_t)pl->n;

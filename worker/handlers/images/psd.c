@@ -18,19 +18,6 @@ struct psd {
 	size_t			 pixels;	/* where compression is said */
 };
 
-static uint32_t
-be32(const unsigned char *p)
-{
-	return ((uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 |
-	    (uint32_t)p[2] << 8 | p[3]);
-}
-
-static unsigned
-be16(const unsigned char *p)
-{
-	return ((unsigned)p[0] << 8 | p[1]);
-}
-
 static int
 bad(struct ufop_err *err, const char *why)
 {

@@ -233,12 +233,6 @@ horizontal(int32_t *out, const int16_t *in, const struct taps *t)
 		    (size_t)i * (size_t)t->size, t->size);
 }
 
-static inline unsigned char
-clamp8(int32_t v)
-{
-	return ((unsigned char)(v < 0 ? 0 : v > 255 ? 255 : v));
-}
-
 /* The channels of a row, w sums each, to samples. */
 static void
 finish(unsigned char *out, const int32_t *in, int w, int n)

@@ -71,18 +71,6 @@ bad(struct ufop_err *err, const struct codec *codec, const char *why)
 	    codec->name, why));
 }
 
-static unsigned
-le16(const unsigned char *p)
-{
-	return ((unsigned)p[1] << 8 | p[0]);
-}
-
-static size_t
-le32(const unsigned char *p)
-{
-	return ((size_t)le16(p + 2) << 16 | le16(p));
-}
-
 static int
 probe(struct image_info *info, const unsigned char *p, size_t len,
     struct ufop_err *err)
@@ -297,19 +285,9 @@ sink_write(void *user, void *data, int size)
 {
 	struct sink *s = user;
 
-	if (s->out.len + (size_t)size > s->cap) {
-		size_t cap = 2 * (s->out.len + (size_t)size) + 4096;
-		unsigned char *p = s->failed ? NULL : realloc(s->out.p, cap);
-
-		if (p == NULL) {
-			s->failed = true;
-			return;
-		}
-		s->out.p = p;
-		s->cap = cap;
-	}
-	memcpy(s->out.p + s->out.len, data, (size_t)size);
-	s->out.len += (size_t)size;
+	if (s->failed || bytes_put(&s->out, &s->cap, s->out.len, data,
+	    (size_t)size) == -1)
+		s->failed = true;
 }
 
 /* stb wants rows without gaps; 0 bytes of padding are the usual case. */

@@ -36,22 +36,10 @@ static tmsize_t
 file_write(thandle_t h, void *buf, tmsize_t n)
 {
 	struct file *f = h;
-	size_t end = f->at + (size_t)n;
 
-	if (end > f->cap) {
-		size_t cap = 2 * end + 4096;
-		unsigned char *p = realloc(f->out.p, cap);
-
-		if (p == NULL)
-			return (-1);
-		memset(p + f->cap, 0, cap - f->cap);
-		f->out.p = p;
-		f->cap = cap;
-	}
-	memcpy(f->out.p + f->at, buf, (size_t)n);
-	f->at = end;
-	if (end > f->out.len)
-		f->out.len = end;
+	if (bytes_put(&f->out, &f->cap, f->at, buf, (size_t)n) == -1)
+		return (-1);
+	f->at += (size_t)n;
 	/* libtiff reads back what it wrote. */
 	f->p = f->out.p;
 	f->len = f->out.len;

@@ -252,7 +252,6 @@ config(WebPConfig *c, const struct encode_opts *opts, struct ufop_err *err)
 		return (image_err(err, UFOP_FAILED, "libwebp is of another "
 		    "version"));
 	c->method = METHOD;
-	c->lossless = opts->lossless;
 	return (0);
 }
 
@@ -290,6 +289,18 @@ fill(WebPPicture *pic, const struct image *im)
 	    WebPPictureImportRGB(pic, a->p, (int)a->stride));
 }
 
+/* An empty picture of im's size. */
+static int
+init(WebPPicture *pic, const struct image *im, struct ufop_err *err)
+{
+	if (!WebPPictureInit(pic))
+		return (image_err(err, UFOP_FAILED, "libwebp is of another "
+		    "version"));
+	pic->width = im->plane[0].w;
+	pic->height = im->plane[0].h;
+	return (0);
+}
+
 static int
 encode(struct bytes *out, const struct image *im,
     const struct encode_opts *opts, struct ufop_err *err)
@@ -299,12 +310,9 @@ encode(struct bytes *out, const struct image *im,
 	WebPConfig c;
 	int ok;
 
-	if (config(&c, opts, err) == -1 || !WebPPictureInit(&pic))
+	if (config(&c, opts, err) == -1 || init(&pic, im, err) == -1)
 		return (-1);
 	WebPMemoryWriterInit(&mem);
-	pic.width = im->plane[0].w;
-	pic.height = im->plane[0].h;
-	pic.use_argb = opts->lossless && im->nplanes == 1;
 	pic.writer = WebPMemoryWrite;
 	pic.custom_ptr = &mem;
 	ok = fill(&pic, im) && WebPEncode(&c, &pic);
@@ -335,10 +343,8 @@ writer_add(struct anim_writer *aw, const struct image *im, int delay_ms,
 	WebPPicture pic;
 	int ok;
 
-	if (!WebPPictureInit(&pic))
-		return (bad(err, VP8_STATUS_OUT_OF_MEMORY));
-	pic.width = im->plane[0].w;
-	pic.height = im->plane[0].h;
+	if (init(&pic, im, err) == -1)
+		return (-1);
 	pic.use_argb = 1;
 	ok = fill(&pic, im) &&
 	    WebPAnimEncoderAdd(w->enc, &pic, w->at_ms, &w->config);
