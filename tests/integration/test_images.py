@@ -392,6 +392,11 @@ def broken(p, name):
             p[:part] + bytes(min(64, n - part)) + p[part + 64:]
 
 
+WRITTEN = ("thumbnail/37x", "crop/!31x17a5a3", "rotate/33/thumbnail/91x",
+           "blur/3x2/crop/37x23", "thumbnail/37x/interlace/1",
+           "thumbnail/3x41!/colors/9")
+
+
 @harness.deadline(120)
 def test_nothing_of_what_was_in_memory_is_handed_out(s):
     """
@@ -408,7 +413,7 @@ def test_nothing_of_what_was_in_memory_is_handed_out(s):
     cases += [("%d of %d colours" % (bits, n), bmp_palette(
         64, 64, bits, n, bytes(range(256)) * 16)) for bits in (4, 8)
         for n in (1, 3)]
-    answers = []
+    answers, written = [], []
     for fill in (0x35, 0xd2):
         env = {"GLIBC_TUNABLES": "glibc.malloc.perturb=%d" % fill}
         got = subprocess.run(
@@ -424,6 +429,15 @@ def test_nothing_of_what_was_in_memory_is_handed_out(s):
                     c.request("POST", httpc.cmd_target(
                         "q/imageMogr2/%sformat/bmp" % word), p)
                     for _, p in cases for word in ("", "ignore-error/1/")])
+                # Whole ones too: sides that fill no block to its end.
+                written.append([
+                    c.request("POST", httpc.cmd_target(
+                        "q/imageMogr2/%s/format/%s" % (steps, name)), photo())
+                    for steps in WRITTEN for name in
+                    ("jpg", "png", "webp", "gif", "tiff", "avif", "tga")])
+    for one, two in zip(*written):
+        check(one.status in (200, 415) and two.body == one.body,
+              "%r and %r", one, two)
     for i, (one, two) in enumerate(zip(*answers)):
         what = cases[i // 2][0] + (" with ignore-error" if i % 2 else "")
         check(one.status in (200, 413, 415), "%s: %r", what, one)
