@@ -227,6 +227,17 @@ def test_too_many_items():
                     "front.batch_max")
 
 
+def test_thousand_items_where_they_are_allowed():
+    with own_stack(front__batch_max=1000) as s:
+        got = batch(s, *[item("/%d" % i, "%d,1,0,0" % (i + 1))
+                         if i % 100 else item("/fail") for i in range(1000)])
+        check_eq(results(got), [502 if i % 100 == 0 else "ok"
+                                for i in range(1000)])
+        check_eq([one["path"] for one in got if "path" in one],
+                 ["/screenshot-store/cut/%d,1,0,0" % (i + 1)
+                  for i in range(1000) if i % 100])
+
+
 def test_thousand_items(s):
     check_error(send(s, body_of(*[item("/a")] * 1000)), 413, "1000 items",
                 "front.batch_max")
@@ -356,7 +367,8 @@ def test_pictures_by_chromium():
             "/broken": (500, {}, b"broken")}) as site, own_stack(
                 services="images screenshot debug", children=2,
                 worker__child_user="nobody", fetch__allow="127.0.0.1",
-                screenshot__dir=d + "/pictures") as s:
+                screenshot__dir=d + "/pictures",
+                screenshot__scribe_log=d + "/scribe.log") as s:
         urls = [site.url(p) for p in ("/red", "/broken", "/blue")]
         r = send(s, body_of({"url": urls[0], "cut": "30,20,0,0"},
                             {"url": urls[1], "cut": "30,20,0,0"},
@@ -377,3 +389,7 @@ def test_pictures_by_chromium():
                 data = f.read()
             check_eq(one["bytes"], len(data))
             check_eq(pictures.size_of(data), ("png",) + size)
+        # A line for each, in whatever order they ended.
+        with open(d + "/scribe.log") as f:
+            lines = [line.rstrip("\n").split("\x01") for line in f]
+        check_eq(sorted(line[5] for line in lines), sorted(urls))
