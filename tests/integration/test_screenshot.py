@@ -629,6 +629,7 @@ def test_screenshot_of_a_page_that_leaves_at_its_load(s):
         js = "/js/" + b64("location.href='%s'" % site.url("/there"))
         for i in range(3):
             for words, url in (("", site.url()), ("", other.url()),
+                               ("/cut/100,900,0,0", other.url()),
                                (js, site.url("/there")), (js, other.url())):
                 # Of the page before or of the one behind it.
                 check(colour(shoot(s, s_words + words, url=url, within_s=7))

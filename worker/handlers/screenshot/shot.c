@@ -71,6 +71,8 @@ struct page {
 	bool			 served;	/* the html has been */
 	bool			 stopped;	/* no script of it runs any more */
 	bool			 measured;	/* but for the picture all is asked */
+	/* It resizes the page: two at once would spoil each other. */
+	bool			 alone;
 	/* A browser that ended, but not for what this page took: once more. */
 	bool			 may_retry, retry;
 
@@ -79,6 +81,7 @@ struct page {
 	char			 refused[200];	/* the browser's words to one */
 
 	int			 want;		/* the command waited for */
+	int			 before;	/* ... as it was asked before; or 0 */
 	json_t			*answer;	/* ... its message */
 	struct str		 data;		/* ... or the picture in it */
 	char			 why[256];	/* REFUSED: the browser's words */
@@ -271,6 +274,8 @@ page_pump(struct page *p, int64_t until_us)
 		return (DONE);
 	if (m.id == 0)
 		page_event(p, &m);
+	else if (m.id == p->before && cdp_data(&m, &p->data))
+		p->want = p->before = 0;	/* a picture that took long */
 	else if (m.id == p->want && !cdp_data(&m, &p->data))
 		p->answer = cdp_parse(&m);
 	if (m.id == p->want)
@@ -402,17 +407,19 @@ page_insist(struct page *p, const char *method, json_t *params,
 {
 	int64_t		 patience_us = PATIENCE_US;
 	enum outcome	 rc;
-	int		 try, n;
+	int		 try, n, before = 0;
 
 	for (try = 0;; try++, patience_us *= 2) {
 		n = p->navigations;
 		page_ask(p, method, json_incref(params));
+		p->before = before;
 		if (p->measured)
 			browser_prepare(p->b);
 		rc = page_await(p, clock_mono_us() + patience_us);
 		if (rc == LATE && p->navigations == n) {
 			stop_scripts(p);
-			rc = page_await(p, clock_mono_us() + 2 * patience_us);
+			rc = page_await(p, p->alone ? p->shot->deadline_us :
+			    clock_mono_us() + 2 * patience_us);
 		}
 		if (rc == DONE)
 			rc = page_result(p, result);
@@ -420,8 +427,12 @@ page_insist(struct page *p, const char *method, json_t *params,
 		    strstr(p->why, "Not attached") == NULL))) ||
 		    try == TRIES || clock_mono_us() >= p->shot->deadline_us)
 			break;
-		settle(p);
+		/* Of the same document the late answer will do, too. */
+		before = p->navigations == n ? p->want : 0;
+		if (before == 0)
+			settle(p);
 	}
+	p->before = 0;
 	json_decref(params);
 	return (rc);
 }
@@ -885,14 +896,23 @@ page_size(struct page *p, double *w, double *h)
 {
 	json_t		*result, *size;
 	enum outcome	 rc;
+	int		 try;
 
-	rc = page_insist(p, "Page.getLayoutMetrics", json_object(), &result);
-	if (rc != DONE)
-		return (rc);
-	size = json_object_get(result, "cssContentSize");
-	*w = json_number_value(json_object_get(size, "width"));
-	*h = json_number_value(json_object_get(size, "height"));
-	return (DONE);
+	for (try = 0;; try++) {
+		rc = page_insist(p, "Page.getLayoutMetrics", json_object(),
+		    &result);
+		if (rc != DONE)
+			return (rc);
+		size = json_object_get(result, "cssContentSize");
+		*w = json_number_value(json_object_get(size, "width"));
+		*h = json_number_value(json_object_get(size, "height"));
+		if ((*w >= 1 && *h >= 1) || try == TRIES)
+			return (DONE);
+		/* A document that has only just come has none yet. */
+		rc = wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US);
+		if (rc == GONE || rc == CRASHED)
+			return (rc);
+	}
 }
 
 /*
@@ -1121,6 +1141,7 @@ capture(struct page *p)
 	if (rc != DONE)
 		return (page_fail(p, rc, "scrolling through the page"));
 	p->measured = true;
+	p->alone = a.beyond;
 	rc = page_insist(p, p->o->format == SHOT_PDF ? "Page.printToPDF" :
 	    "Page.captureScreenshot", capture_params(p->o, &a), NULL);
 	if (rc != DONE)
