@@ -27,6 +27,8 @@
 #define SCRIPT_US	(5000 * MS)
 /* Of a question to a page that goes to another under it. */
 #define TRIES		5
+/* Of ending the scripts of a page, within GRACE_US. */
+#define STOP_TRIES	5
 #define NAVIGATIONS_MAX	20
 /* Chromium gives no bytes, and no error, beyond it. */
 #define WEBP_SIDE_MAX	16383
@@ -706,11 +708,16 @@ static int
 wait_load(struct page *p, int64_t until_us)
 {
 	enum outcome	 rc = wait_life(p, LIFE_LOAD, until_us);
+	int		 i;
 
-	if (rc == LATE) {
-		/* A script without end keeps the document from its end. */
+	/*
+	 * A script without end keeps the document from its end.  One that
+	 * stands in a dialogue does not feel that it is ended: once more.
+	 */
+	for (i = 0; rc == LATE && i < STOP_TRIES; i++) {
 		stop_scripts(p);
-		rc = wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US);
+		rc = wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US /
+		    STOP_TRIES);
 	}
 	if (rc == REFUSED)
 		return (loops(p));
