@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <netdb.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -387,6 +388,34 @@ set_kore(void)
 	worker_rlimit_nofiles = (uint32_t)files;
 }
 
+/*
+ * A worker forgets the signals that come before Kore has set its own up, and
+ * would stay for good when it was told to stop so early: they wait until
+ * kore_worker_configure() can take them.
+ */
+static void
+stop_signals(int how)
+{
+	sigset_t	set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	(void)sigprocmask(how, &set, NULL);
+}
+
+static void
+before_fork(void)
+{
+	stop_signals(SIG_BLOCK);
+}
+
+static void
+after_fork_in_parent(void)
+{
+	stop_signals(SIG_UNBLOCK);
+}
+
 void
 kore_parent_configure(int argc, char **argv)
 {
@@ -403,6 +432,7 @@ kore_parent_configure(int argc, char **argv)
 	metrics_init();
 	view_init();
 	set_kore();
+	(void)pthread_atfork(before_fork, after_fork_in_parent, NULL);
 	path = settings_str(&front.settings, "front", "unix");
 	if (listen_fds() == 0 && path[0] == '\0')
 		listen_tcp();
@@ -626,6 +656,7 @@ kore_worker_configure(void)
 	(void)sigaction(SIGINT, &sa, NULL);
 	sa.sa_handler = SIG_IGN;
 	(void)sigaction(SIGHUP, &sa, NULL);
+	stop_signals(SIG_UNBLOCK);
 	/*
 	 * Kore waits for the end of a pipe, which never comes as it holds both
 	 * sides: without its parent a worker would keep the port for good.

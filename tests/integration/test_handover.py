@@ -177,3 +177,17 @@ def test_what_is_no_listening_socket_is_told():
         status, words = refused(s, null.fileno(), pid="1")
         check_eq(status, 69, words)
         check("another program" in words, "%s", words)
+
+
+@deadline(60)
+def test_front_that_is_told_to_stop_at_its_start_ends():
+    """Its processes may not have begun to listen for signals."""
+    with Stack({"front.workers": 2}) as s:
+        s.front.terminate()
+        for i in range(30):
+            front = Front(s.dir, s.port, s.env).start()
+            try:
+                check_eq(front.terminate(), 0, "exit status, try %d" % i)
+            finally:
+                front.kill_all()
+        s.front.start()
