@@ -581,6 +581,28 @@ filter_sweep(struct filter *f)
 	}
 }
 
+/*
+ * Give back all there is.  A lookup's thread writes to memory and a pipe of
+ * ours, so it is waited for.
+ */
+static void
+filter_end(struct filter *f)
+{
+	struct conn	*c;
+
+	TAILQ_FOREACH(c, &f->conns, all) {
+		if (c->lookup != NULL && !c->dead)
+			conn_orphan(f, c);
+		conn_end(c);
+	}
+	filter_sweep(f);
+	while (f->norphans > 0)
+		lookup_done(f);
+	close(f->epoll);
+	close(f->done[0]);
+	close(f->done[1]);
+}
+
 void
 socks_serve(int sock, const struct egress_policy *policy,
     struct socks_notes *notes)
@@ -605,8 +627,10 @@ socks_serve(int sock, const struct egress_policy *policy,
 		    250);
 		for (i = 0; i < n; i++) {
 			if (ev[i].data.ptr == &f.sock) {
-				if (filter_accept(&f) == -1)
+				if (filter_accept(&f) == -1) {
+					filter_end(&f);
 					return;
+				}
 			} else if (ev[i].data.ptr == &f.done)
 				lookup_done(&f);
 			else {

@@ -55,7 +55,8 @@ extern socks_lookup_fn	*socks_lookup;
 
 /*
  * Serve the connections that come over sock (SOCK_SEQPACKET, one descriptor a
- * message) until its other end is closed.
+ * message) until its other end is closed.  Then connections end at once, and
+ * this returns when the last name that is being resolved is done with.
  */
 void	 socks_serve(int sock, const struct egress_policy *,
 	    struct socks_notes *);
