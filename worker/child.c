@@ -31,6 +31,8 @@
 /* Jobs shorter than this are counted, not measured, between looks at memory. */
 #define LONG_JOB_US	1000
 #define LOOK_EVERY	64
+/* Without a job for so long, a child gives free memory back. */
+#define REST_MS		1000
 /* What travels with one job: its source and its files. */
 #define FDS_MAX			(1 + UFOP_FETCH_MAX)
 /* An address space this close to its limit is taken for full, bytes. */
@@ -50,6 +52,7 @@ struct self {
 	int64_t		 recycle_bytes;
 	int		 njobs;
 	bool		 quit;
+	bool		 untrimmed;	/* free memory may have been kept */
 	int64_t		 bell_since_us;	/* 0: the parent knows everything */
 };
 
@@ -118,14 +121,26 @@ self_bell(struct self *self)
 	(void)send(CHILD_SOCK, "", 1, MSG_NOSIGNAL);
 }
 
+/* Resident memory in bytes; 0 when that cannot be told. */
+static int64_t
+self_rss(void)
+{
+	char	 text[64], *p;
+	ssize_t	 n;
+
+	if (statm_fd == -1 || (n = pread(statm_fd, text, sizeof(text) - 1,
+	    0)) <= 0)
+		return (0);
+	text[n] = '\0';
+	(void)strtoll(text, &p, 10);		/* size; then resident */
+	return (strtoll(p, NULL, 10) * (int64_t)page_size);
+}
+
 /* Ask to be replaced when worn: many jobs, or memory that does not go back. */
 static void
 self_wear(struct self *self, int64_t took_us)
 {
 	struct rusage	 ru;
-	char		 text[64], *p;
-	ssize_t		 n;
-	int64_t		 rss;
 
 	if (++self->njobs >= self->recycle_jobs && self->recycle_jobs > 0)
 		atomic_store(&self->ring->worn, 1);
@@ -133,16 +148,27 @@ self_wear(struct self *self, int64_t took_us)
 		return;
 	if (getrusage(RUSAGE_SELF, &ru) == 0)
 		atomic_store(&self->ring->peak_kb, (uint32_t)ru.ru_maxrss);
-	if (statm_fd == -1 || self->recycle_bytes == 0)
+	self->untrimmed = true;
+	if (self->recycle_bytes == 0 || self_rss() <= self->recycle_bytes)
 		return;
-	n = pread(statm_fd, text, sizeof(text) - 1, 0);
-	if (n <= 0)
-		return;
-	text[n] = '\0';
-	(void)strtoll(text, &p, 10);		/* size; then resident */
-	rss = strtoll(p, NULL, 10) * (int64_t)page_size;
-	if (rss > self->recycle_bytes)
+	(void)malloc_trim(0);
+	if (self_rss() > self->recycle_bytes)
 		atomic_store(&self->ring->worn, 1);
+}
+
+/*
+ * Wait for a message, but not for ever with memory that only a busy child has a
+ * use for: run_init() lets it keep what it has freed.
+ */
+static void
+self_rest(struct self *self)
+{
+	struct pollfd	 pfd = { .fd = CHILD_SOCK, .events = POLLIN };
+
+	if (!self->untrimmed || poll(&pfd, 1, REST_MS) != 0)
+		return;
+	(void)malloc_trim(0);
+	self->untrimmed = false;
 }
 
 /*
@@ -259,13 +285,6 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 	reqid_forked();
 	log_open("child", log_level());
 
-	/*
-	 * A big buffer given back to the kernel is a page fault per page next
-	 * time; decoding a 12 megapixel photograph took 40 % longer that way.
-	 */
-	(void)mallopt(M_MMAP_THRESHOLD, 256 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
-
 	page_size = (uint64_t)sysconf(_SC_PAGESIZE);
 	statm_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	self.recycle_jobs = (int)settings_int(conf->settings, "worker",
@@ -300,6 +319,7 @@ child_main(const struct child_conf *conf, struct ring *ring, const char *scratch
 		if (self_hear(&self, MSG_DONTWAIT))
 			continue;
 		self_bell(&self);
+		self_rest(&self);
 		(void)self_hear(&self, 0);
 	}
 	self_bell(&self);

@@ -5,6 +5,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,9 @@ struct run_sink {
 	const void		*source;	/* mapped from a file; or NULL */
 	size_t			 source_len;
 };
+
+/* Free memory kept for the next job: 36 million samples of 16 bits, and room. */
+#define HEAP_KEPT	(128 << 20)
 
 /* The body stands at the end of rep, where encoding will not touch it. */
 #define INLINE_AT	(RING_REP_MAX - JOB_INLINE_MAX)
@@ -109,6 +113,14 @@ run_init(struct run *run, const struct settings *settings,
 	const struct ufop_service	*s;
 	char				 why[256];
 	int				 i;
+
+	/*
+	 * A big buffer given back to the kernel is a page fault per page next
+	 * time; decoding a 12 megapixel photograph took 40 % longer that way.
+	 * So nothing is mapped on its own, and the heap stays.
+	 */
+	(void)mallopt(M_MMAP_MAX, 0);
+	(void)mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 
 	memset(run, 0, sizeof(*run));
 	run->settings = settings;

@@ -27,7 +27,10 @@ struct run {
 	struct files		 files;
 };
 
-/* Once per child, before its sandbox closes: every service's setup(). */
+/*
+ * Once per child, before its sandbox closes: every service's setup().  From here
+ * on the process keeps the memory it frees, up to 128 MB, for its next job.
+ */
 void	 run_init(struct run *, const struct settings *,
 	    const struct services *, const char *scratch_root);
 void	 run_release(struct run *);

@@ -26,6 +26,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -295,6 +296,26 @@ do_grow(struct ufop_job *job, struct ufop_reply *reply)
 	kept = p;
 	return (ufop_reply_textf(reply, "grown by %d MB at %p", number(job),
 	    kept));
+}
+
+/* What most handlers do with memory; answers the page faults that it took. */
+static int
+do_use(struct ufop_job *job, struct ufop_reply *reply)
+{
+	struct rusage	 before, after;
+	size_t		 size = (size_t)number(job) * MB;
+	void		*p;
+
+	(void)getrusage(RUSAGE_SELF, &before);
+	if ((p = malloc(size)) == NULL)
+		return (ufop_fail(reply, 500, "no memory for %d MB",
+		    number(job)));
+	memset(p, 1, size);
+	__asm__ volatile("" : : "r"(p) : "memory");	/* not for nothing */
+	free(p);
+	(void)getrusage(RUSAGE_SELF, &after);
+	return (ufop_reply_textf(reply, "%ld", after.ru_minflt -
+	    before.ru_minflt));
 }
 
 static int
@@ -688,6 +709,7 @@ static const struct ufop_task tasks[] = {
 	TASK("alloc", "", do_alloc, .memory_mb = 256),
 	TASK("malloc", "", do_malloc, .memory_mb = 256),
 	TASK("grow", N, do_grow),
+	TASK("use", N, do_use),
 	TASK("stderr", N, do_stderr),
 	TASK("big", N, do_big),
 	TASK("small", "", do_small, .max_body = 1000),

@@ -158,6 +158,30 @@ def test_children_are_replaced_when_they_have_grown():
         s.check_works()
 
 
+def test_busy_child_keeps_its_memory_and_an_idle_one_does_not():
+    with Stack(ONE, services="faults debug") as s:
+        pid = s.child_pid()
+
+        def faults():
+            return int(check_answer(s.post("q/use/64", b"x")).text)
+        # 16,384 where it was not kept, which may happen to a job that comes
+        # after a rest.
+        faults()
+        wait_until(lambda: faults() < 1000, 20, "a job finds its memory there")
+        wait_until(lambda: rss_kb(pid) < 32 << 10, 10,
+                   "the idle child gives it back")
+        check(is_alive(pid), "the child was replaced instead")
+
+
+def test_kept_memory_is_no_reason_to_replace_a_child():
+    settings = dict(ONE, **{"worker.recycle_memory": "64m"})
+    with Stack(settings, services="faults debug") as s:
+        pid = s.child_pid()
+        for _ in range(3):
+            check_answer(s.post("q/use/100", b"x"))
+        check_eq(s.child_pid(), pid, "the child that freed its memory")
+
+
 def test_child_that_takes_no_job_is_replaced():
     with Stack(ONE, services="faults debug") as s:
         pid = s.child_pid()

@@ -2,14 +2,9 @@
 /*
  * The service `images`: pictures cut, resized, converted and looked at.
  */
-#include <malloc.h>
-
 #include "heif.h"
 #include "info.h"
 #include "pipeline.h"
-
-/* Free memory a child keeps: 12 million pixels decoded whole, and room. */
-#define HEAP_KEPT	(64 << 20)
 
 static struct limits
 limits_of(const struct ufop_job *job)
@@ -145,11 +140,6 @@ run_average(struct ufop_job *job, struct ufop_reply *reply)
 	return (run_json(job, reply, info_average));
 }
 
-/*
- * A child does one picture after another, and their buffers are alike: memory
- * that goes back to the kernel after each must be zeroed for the next, which
- * cost 40 % of a 12-megapixel decode.
- */
 static int
 setup(char *why, size_t why_size)
 {
@@ -157,8 +147,6 @@ setup(char *why, size_t why_size)
 
 	(void)why;
 	(void)why_size;
-	mallopt(M_MMAP_MAX, 0);
-	mallopt(M_TRIM_THRESHOLD, HEAP_KEPT);
 	text_setup(files != NULL ? files : TEXT_FONTS);
 	heif_setup();
 	return (0);
