@@ -206,18 +206,21 @@ def run(argv, **kwargs):
     return done.stdout
 
 
-def wrk(server, path, connections, seconds, body=None):
-    """One run of wrk: rate in requests/s, p50 and p99 in ms."""
+def wrk(server, path, connections, seconds, body=None, steady=False):
+    """
+    One run of wrk: rate in requests/s, p50 and p99 in ms.  steady: the rate
+    between the first and the last answer, for those that take long.
+    """
     argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
             "--timeout=30s", "-s", str(HERE / "report.lua"),
             f"http://127.0.0.1:{server.port}{path}"]
     if body is not None:
-        argv += ["--", str(body)]
+        argv += ["--", str(body)] + ["steady"] * steady
     result = last_json(run(argv), "wrk")
-    if result["failed"] or not result["requests"]:
+    if result["failed"] or not result["rate"]:
         raise CannotMeasure(f"{result['failed']} requests of {path} failed, "
                             f"{result['requests']} did not")
-    return {"rate": result["requests"] / result["us"] * 1e6,
+    return {"rate": result["rate"],
             "p50": result["p50_us"] / 1000, "p99": result["p99_us"] / 1000}
 
 
@@ -229,6 +232,24 @@ def rate(output, what):
 
 def medians(runs):
     return {key: statistics.median(r[key] for r in runs) for key in runs[0]}
+
+
+def there_and_back(measures):
+    """
+    The mean of what each function gives when they are called in order, and in
+    the reverse order: a machine that becomes slower does so for all.
+    """
+    got = {name: [measures[name]()] for name in measures}
+    for name in reversed(measures):
+        got[name].append(measures[name]())
+    return {name: {key: statistics.mean(m[key] for m in two)
+                   for key in two[0]} for name, two in got.items()}
+
+
+def median_ratio(runs, who, other):
+    """Of the rates; that of a run, and of all runs the median."""
+    return statistics.median(run[who]["rate"] / run[other]["rate"]
+                             for run in runs)
 
 
 def check(server, path, body, expected):

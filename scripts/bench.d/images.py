@@ -4,6 +4,7 @@
 Called by scripts/bench-images; what the rows mean is in docs/benchmarks.md.
 """
 import collections
+import functools
 import os
 import pwd
 import struct
@@ -11,8 +12,8 @@ import subprocess
 import sys
 
 from common import (HERE, Bench, CannotMeasure, Server, Up, check, fetch,
-                    forget_peak, free_port, goal, main, medians, number,
-                    peak_mb, rate, run, wrk)
+                    forget_peak, free_port, goal, main, median_ratio, medians,
+                    number, peak_mb, rate, run, there_and_back, wrk)
 
 QUALITY = 75
 CONNECTIONS = 16
@@ -164,7 +165,7 @@ def servers(bench, case, source):
 def measure_case(bench, case):
     source = bench.source(case.source)
     asked = servers(bench, case, source)
-    sizes, got = {}, {}
+    sizes = {}
     for who, (server, path, body) in asked.items():
         status, answer = fetch(server.port, path,
                                body.read_bytes() if body else None)
@@ -173,17 +174,18 @@ def measure_case(bench, case):
         sizes[who] = right(who, answer, case)
         wrk(server, path, CONNECTIONS, bench.options.seconds, body)  # warm
     sizes["libvips"] = right("libvips", vips_answer(bench, case, source), case)
-    # Few pictures a second: longer, so that the last ones weigh less.
-    seconds = 2 * bench.options.seconds
-    for _ in bench.runs(case.what):
-        for who, (server, path, body) in asked.items():
-            got.setdefault(who, []).append(
-                wrk(server, path, CONNECTIONS, seconds, body))
-        got.setdefault("libvips", []).append(rate(run(bench.vips(
-            bench.cpus, seconds, case.work, source)), "vips"))
-        got.setdefault("handler", []).append(
-            bench.alone(case.cmd, source, seconds))
-    rates = {who: medians(runs)["rate"] for who, runs in got.items()}
+    seconds = bench.options.seconds
+    measures = {who: functools.partial(wrk, *asked[who][:2], CONNECTIONS,
+                                       seconds, asked[who][2], steady=True)
+                for who in asked}
+    measures["libvips"] = lambda: rate(run(bench.vips(
+        bench.cpus, seconds, case.work, source)), "vips")
+    # Next to ufop, which it is compared with most closely.
+    measures = {"handler": lambda: bench.alone(case.cmd, source, seconds),
+                **measures}
+    runs = [there_and_back(measures) for _ in bench.runs(case.what)]
+    rates = {who: medians([run[who] for run in runs])["rate"]
+             for who in measures}
 
     def cell(who):
         if who not in rates:
@@ -192,8 +194,8 @@ def measure_case(bench, case):
         return text + (f", {number(sizes[who] / 1000)} KB" if who in sizes
                        else "")
 
-    by_sharp = rates["ufop"] / rates["sharp"]
-    by_handler = rates["ufop"] / rates["handler"]
+    by_sharp = median_ratio(runs, "ufop", "sharp")
+    by_handler = median_ratio(runs, "ufop", "handler")
     verdicts = []
     if case.sharp is not None:
         verdicts.append(goal(f"{case.sharp} of sharp", by_sharp >= case.sharp))
@@ -201,7 +203,7 @@ def measure_case(bench, case):
         verdicts.append(goal("no longer than sharp's",
                              sizes["ufop"] <= sizes["sharp"]))
     if case.source == "progressive.jpg":
-        took = rates["libvips"] / rates["handler"]
+        took = median_ratio(runs, "libvips", "handler")
         verdicts.append(goal(f"the handler in {PROGRESSIVE} of libvips' time "
                              f"({took:.2f})", took <= PROGRESSIVE))
     verdicts.append(goal(f"{HANDLER} of the handler", by_handler >= HANDLER))

@@ -40,8 +40,8 @@ work(struct tally *tally, int64_t us, void (*begin)(void *),
 	/* Who waits for one that has failed shall not wait for ever. */
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* As the worker's children set them. */
-	(void)mallopt(M_MMAP_THRESHOLD, 256 << 20);
-	(void)mallopt(M_TRIM_THRESHOLD, 256 << 20);
+	(void)mallopt(M_MMAP_MAX, 0);
+	(void)mallopt(M_TRIM_THRESHOLD, 128 << 20);
 	if (begin != NULL)
 		begin(arg);
 	job(arg);
