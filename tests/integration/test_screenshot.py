@@ -701,6 +701,25 @@ def test_screenshot_of_what_is_no_page(s):
     check_next(s)
 
 
+def test_screenshot_of_a_page_that_goes_to_an_error(s):
+    going = "<body style='background:#f00'><script>location='%s'</script>"
+    green = "<body style='background:#0f0'>"
+    with Site({"/to-none": going % "/none", "/to-500": going % "/500",
+               "/to-good": going % "/good", "/good": green,
+               "/500": (500, {}, green.encode()),
+               "/frame": green + "<iframe src=/none hidden></iframe>"}) as site:
+        for words in ("", "/headers/" + b64('{"x-a": "b"}')):
+            check_error(shoot(s, words, url=site.url("/to-none")), 502, "404",
+                        "status/any")
+            check_error(shoot(s, words, url=site.url("/to-500")), 502, "500")
+            for path in ("/to-good", "/frame"):
+                check_eq(colour(shoot(s, SMALL + words, url=site.url(path))),
+                         (0, 255, 0), path + words)
+        check_eq(colour(shoot(s, SMALL + "/status/any",
+                              url=site.url("/to-500"))), (0, 255, 0))
+    check_next(s)
+
+
 def test_screenshot_of_nobody(s):
     with socket.create_server(("127.0.0.1", 0)) as l:
         port = l.getsockname()[1]

@@ -123,6 +123,15 @@ browser_prepare(struct browser *b)
 	b->next_state = NEXT_CONTEXT;
 }
 
+int
+browser_follow_network(struct browser *b, const char *session)
+{
+	/* Bodies need not be kept. */
+	return (cdp_send(&b->cdp, session, "Network.enable", json_pack(
+	    "{s:i, s:i}", "maxTotalBufferSize", 0, "maxResourceBufferSize",
+	    0)));
+}
+
 /* What every page wants.  The last answer says that the renderer is there. */
 static int
 tab_set_up(struct browser *b)
@@ -137,10 +146,7 @@ tab_set_up(struct browser *b)
 	/* Or pages have a pointer at 0,0, and what stands there is drawn so. */
 	(void)cdp_send(&b->cdp, session, "Input.setIgnoreInputEvents",
 	    json_pack("{s:b}", "ignore", 1));
-	/* For the page's status; bodies need not be kept. */
-	return (cdp_send(&b->cdp, session, "Network.enable", json_pack(
-	    "{s:i, s:i}", "maxTotalBufferSize", 0, "maxResourceBufferSize",
-	    0)));
+	return (browser_follow_network(b, session));
 }
 
 static bool

@@ -56,6 +56,12 @@ int	 browser_tab(struct browser *, int64_t deadline_us, struct ufop_err *);
 /* Begin with the next job's tab. */
 void	 browser_prepare(struct browser *);
 
+/*
+ * Have a tab's session tell of all that goes over the network, as it does from
+ * its start.  Returns the command's id.
+ */
+int	 browser_follow_network(struct browser *, const char *session);
+
 /* True when the message was about the next job's tab, and is done with. */
 bool	 browser_message(struct browser *, const struct cdp_msg *);
 

@@ -63,8 +63,11 @@ struct page {
 	int			 life;		/* ... and its LIFE_... */
 	int64_t			 shown_us;	/* first document; 0: none yet */
 	int			 navigations;
-	int			 status;	/* of the document; 0: not known */
-	bool			 unreachable;	/* the document says just that */
+	int			 status;	/* of a document; 0: not known */
+	char			 answered[CDP_NAME_MAX + 1]; /* ... its loader */
+	bool			 deaf;		/* to what goes over the network */
+	/* What the document could not be had from; "": it is one. */
+	char			 unreachable[256];
 	/* Of the last document that failed to load, a frame's too. */
 	char			 failed[CDP_NAME_MAX + 1];	/* its loader */
 	char			 error[64];	/* ... "net::ERR_..." */
@@ -143,7 +146,8 @@ on_navigated(struct page *p, json_t *params)
 	if (strcmp(string_of(frame, "id"), p->frame) != 0 ||
 	    strcmp(string_of(frame, "url"), "about:blank") == 0)
 		return;
-	p->unreachable = json_object_get(frame, "unreachableUrl") != NULL;
+	snprintf(p->unreachable, sizeof(p->unreachable), "%s",
+	    string_of(frame, "unreachableUrl"));
 	page_shows(p, string_of(frame, "loaderId"));
 }
 
@@ -184,10 +188,31 @@ on_response(struct page *p, json_t *params)
 {
 	json_t	*response = json_object_get(params, "response");
 
-	if (strcmp(string_of(params, "type"), "Document") == 0 &&
-	    strcmp(string_of(params, "frameId"), p->frame) == 0)
-		p->status = (int)json_integer_value(json_object_get(response,
-		    "status"));
+	if (strcmp(string_of(params, "type"), "Document") != 0 ||
+	    strcmp(string_of(params, "frameId"), p->frame) != 0)
+		return;
+	p->status = (int)json_integer_value(json_object_get(response,
+	    "status"));
+	snprintf(p->answered, sizeof(p->answered), "%s", string_of(params,
+	    "loaderId"));
+	/*
+	 * What the document asks for is nobody's business, and comes to ten
+	 * messages for each picture in it.  The caller's headers would go too.
+	 */
+	if (p->o->headers == NULL && !p->deaf) {
+		page_send(p, "Network.disable", json_object());
+		p->deaf = true;
+	}
+}
+
+/* The page goes to another, whose status and faults are of interest again. */
+static void
+on_navigating(struct page *p, json_t *params)
+{
+	if (!p->deaf || strcmp(string_of(params, "frameId"), p->frame) != 0)
+		return;
+	(void)browser_follow_network(p->b, p->session);
+	p->deaf = false;
 }
 
 /* A request to the origin of the html: the html itself, or nothing. */
@@ -217,6 +242,9 @@ static const struct {
 } events[] = {
 	{ "Page.lifecycleEvent", on_lifecycle, NULL },
 	{ "Page.frameNavigated", on_navigated, NULL },
+	/* The first is two milliseconds sooner, where it is told at all. */
+	{ "Page.frameRequestedNavigation", on_navigating, NULL },
+	{ "Page.frameStartedNavigating", on_navigating, NULL },
 	{ "Page.javascriptDialogOpening", on_dialog, NULL },
 	{ "Page.downloadWillBegin", on_download, NULL },
 	{ "Inspector.targetCrashed", on_crash, NULL },
@@ -683,17 +711,63 @@ navigate(struct page *p, int64_t until_us)
 	return (0);
 }
 
-/* Is this document one to take a picture of? */
+/*
+ * The status of a document that was there before we could listen again.  One
+ * that keeps it from us is taken as it is.
+ */
+static enum outcome
+ask_status(struct page *p)
+{
+	json_t		*value;
+	enum outcome	 rc;
+
+	if (p->unreachable[0] != '\0' || strcmp(p->answered, p->loader) == 0)
+		return (DONE);
+	rc = page_eval(p, "performance.getEntriesByType('navigation')[0]"
+	    ".responseStatus", clock_mono_us() + GRACE_US, &value);
+	if (rc == CRASHED || rc == GONE)
+		return (rc);
+	p->status = rc == DONE ? (int)json_integer_value(value) : 0;
+	return (DONE);
+}
+
+/* Why the document could not be had; one that the page itself went to. */
+static int
+unreachable_fail(struct page *p)
+{
+	const struct socks_note	*note = filter_note(p);
+
+	if (strcmp(p->failed, p->loader) == 0)
+		return (navigate_fail(p, p->error));
+	/* It failed before we could listen again. */
+	if (note != NULL && strstr(p->unreachable, note->host) != NULL)
+		return (ufop_fail(p->reply, 502, "cannot open the page: %s",
+		    note->msg));
+	return (ufop_fail(p->reply, 502, "cannot open the page: it went to "
+	    "another that cannot be reached"));
+}
+
+/* Is this document one to take a picture of, by what is known of it? */
 static int
 check_document(struct page *p)
 {
-	if (p->unreachable)
-		return (navigate_fail(p, strcmp(p->failed, p->loader) == 0 ?
-		    p->error : "it went to another that cannot be reached"));
+	if (p->unreachable[0] != '\0')
+		return (unreachable_fail(p));
 	if (p->status < 400 || p->o->status_any)
 		return (0);
 	return (ufop_fail(p->reply, 502, "the page answered %d; ask with "
 	    "status/any for a picture of it all the same", p->status));
+}
+
+/* The same, when there is nothing yet that a question would spoil. */
+static int
+look_at_document(struct page *p)
+{
+	enum outcome	 rc = ask_status(p);
+
+	if (rc != DONE)
+		return (page_fail(p, rc, "loading the page"));
+	return (check_document(p));
 }
 
 static int
@@ -1189,7 +1263,7 @@ page_run(struct page *p)
 	at = clock_mono_us();
 	ufop_note_us(p->job, "open", at - start);
 	if (check_document(p) == -1 || wait_page(p, until_us) == -1 ||
-	    check_document(p) == -1 || apply_all(p) == -1)
+	    look_at_document(p) == -1 || apply_all(p) == -1)
 		return (-1);
 	ufop_note_us(p->job, "load", clock_mono_us() - at);
 	at = clock_mono_us();
