@@ -2,8 +2,9 @@
 //
 // One of the usual tools as a loop: node screenshot.js TOOL CHROMIUM CLIENTS
 // SECONDS URL.  CLIENTS loops take one picture after the other, each in a fresh
-// context of one browser (Selenium, which has none: a new tab, a driver for
-// each client).  Prints a line of JSON: times in ms of each picture after the
+// context of one browser.  Selenium has no contexts, and takes it in a new tab;
+// its session is in one tab at a time, so that clients have to take turns, or
+// (selenium-each) a browser for each.  Prints a line of JSON: times in ms of each picture after the
 // first of each client, and the wall time; then waits for the end of stdin, so
 // that its memory can be looked at.
 
@@ -14,6 +15,46 @@ const clients = Number(clientsText), seconds = Number(secondsText);
 const view = {width: 1280, height: 800};
 // Root has to do without; ufop runs its browser as nobody, with the sandbox.
 const args = ['--no-sandbox', '--disable-gpu', '--hide-scrollbars'];
+
+async function selenium(shared) {
+	const {Builder} = require('selenium-webdriver');
+	const chrome = require('selenium-webdriver/chrome');
+	const drivers = [];
+
+	async function start() {
+		const options = new chrome.Options();
+		options.setChromeBinaryPath(chromium);
+		options.addArguments('--headless', '--window-size=1280,800',
+		    ...args);
+		const driver = await new Builder().forBrowser('chrome')
+		    .setChromeService(new chrome.ServiceBuilder(
+		        '/usr/bin/chromedriver'))
+		    .setChromeOptions(options).build();
+		const home = await driver.getWindowHandle();
+		drivers.push(driver);
+		return async () => {
+			await driver.switchTo().newWindow('tab');
+			await driver.get(url);
+			const png = Buffer.from(await driver.takeScreenshot(),
+			    'base64');
+			await driver.close();
+			await driver.switchTo().window(home);
+			return png;
+		};
+	}
+
+	// Whoever comes waits for all that came before.
+	function inTurn(shoot) {
+		let last = Promise.resolve();
+		return () => last = last.then(shoot);
+	}
+
+	const one = shared ? inTurn(await start()) : null;
+	return {
+		client: async () => one ?? await start(),
+		close: () => Promise.all(drivers.map(d => d.quit())),
+	};
+}
 
 const tools = {
 	async playwright() {
@@ -50,37 +91,8 @@ const tools = {
 			close: () => browser.close(),
 		};
 	},
-	async selenium() {
-		const {Builder} = require('selenium-webdriver');
-		const chrome = require('selenium-webdriver/chrome');
-		const drivers = [];
-		return {
-			client: async () => {
-				const options = new chrome.Options();
-				options.setChromeBinaryPath(chromium);
-				options.addArguments('--headless',
-				    '--window-size=1280,800', ...args);
-				const driver = await new Builder()
-				    .forBrowser('chrome')
-				    .setChromeService(new chrome.ServiceBuilder(
-				        '/usr/bin/chromedriver'))
-				    .setChromeOptions(options).build();
-				drivers.push(driver);
-				const home = await driver.getWindowHandle();
-				return async () => {
-					await driver.switchTo().newWindow('tab');
-					await driver.get(url);
-					const png = Buffer.from(
-					    await driver.takeScreenshot(),
-					    'base64');
-					await driver.close();
-					await driver.switchTo().window(home);
-					return png;
-				};
-			},
-			close: () => Promise.all(drivers.map(d => d.quit())),
-		};
-	},
+	selenium: () => selenium(true),
+	'selenium-each': () => selenium(false),
 };
 
 (async () => {
