@@ -7,7 +7,7 @@ import json
 import sys
 import threading
 
-from common import (HERE, MB, Server, Up, check, figures, forget_peak,
+from common import (HERE, MB, WARM_S, Server, Up, check, figures, forget_peak,
                     free_port, goal, main, median_ratio, medians, number,
                     peak_mb, pss_mb, there_and_back, wrk)
 
@@ -128,7 +128,7 @@ def measure_thumbnail(bench):
     wrk(up, path, 16, 1, photo)
     seconds = bench.options.seconds
     runs = [there_and_back({
-        "ufop": lambda: wrk(up, path, 16, seconds, photo, steady=True),
+        "ufop": lambda: wrk(up, path, 16, seconds, photo, warm=WARM_S),
         "handler": lambda: bench.alone(THUMBNAIL, photo, seconds)})
         for _ in bench.runs("thumbnail")]
     m, d = (medians([run[who] for run in runs]) for who in runs[0])

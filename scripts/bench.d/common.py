@@ -23,6 +23,7 @@ PHOTO_CMD = "thumbnail/w/4618/q/92"
 MB = 1000 * 1000
 START_S = 15                # a server must answer by then
 STOP_S = 40
+WARM_S = 2                  # pictures come steadily then
 PACKAGES = ("kore", "redis-server", "libhiredis0.14", "libjpeg62-turbo",
             "wrk", "gcc")
 
@@ -206,16 +207,18 @@ def run(argv, **kwargs):
     return done.stdout
 
 
-def wrk(server, path, connections, seconds, body=None, steady=False):
+def wrk(server, path, connections, seconds, body=None, warm=0):
     """
-    One run of wrk: rate in requests/s, p50 and p99 in ms.  steady: the rate
-    between the first and the last answer, for those that take long.
+    One run of wrk: rate in requests/s, p50 and p99 in ms.  warm: for how many
+    seconds more answers come, but do not count.
     """
-    argv = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s",
+    argv = ["wrk", "-t1", f"-c{connections}", f"-d{warm + seconds}s",
             "--timeout=30s", "-s", str(HERE / "report.lua"),
             f"http://127.0.0.1:{server.port}{path}"]
     if body is not None:
-        argv += ["--", str(body)] + ["steady"] * steady
+        argv += ["--", str(body)]
+        if warm:
+            argv += [str(warm), str(seconds)]
     result = last_json(run(argv), "wrk")
     if result["failed"] or not result["rate"]:
         raise CannotMeasure(f"{result['failed']} requests of {path} failed, "

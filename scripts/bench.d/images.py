@@ -11,9 +11,9 @@ import struct
 import subprocess
 import sys
 
-from common import (HERE, Bench, CannotMeasure, Server, Up, check, fetch,
-                    forget_peak, free_port, goal, main, median_ratio, medians,
-                    number, peak_mb, rate, run, there_and_back, wrk)
+from common import (HERE, WARM_S, Bench, CannotMeasure, Server, Up, check,
+                    fetch, forget_peak, free_port, goal, main, median_ratio,
+                    medians, number, peak_mb, rate, run, there_and_back, wrk)
 
 QUALITY = 75
 CONNECTIONS = 16
@@ -176,7 +176,7 @@ def measure_case(bench, case):
     sizes["libvips"] = right("libvips", vips_answer(bench, case, source), case)
     seconds = bench.options.seconds
     measures = {who: functools.partial(wrk, *asked[who][:2], CONNECTIONS,
-                                       seconds, asked[who][2], steady=True)
+                                       seconds, asked[who][2], warm=WARM_S)
                 for who in asked}
     measures["libvips"] = lambda: rate(run(bench.vips(
         bench.cpus, seconds, case.work, source)), "vips")

@@ -1,47 +1,50 @@
 -- SPDX-License-Identifier: MIT
--- wrk ... -s report.lua URL [-- FILE [steady]]: with a FILE its content is
+-- wrk ... -s report.lua URL [-- FILE [WARM SECONDS]]: with a FILE its content is
 -- posted.  The last line of the output is one of JSON, for bench.py.
 --
--- "steady" is for answers that take long: their number in a time is too small,
--- as those under way at its end are not counted.  "rate" goes from the first
--- answer to the last then.  Looking at each answer costs too much for more
--- than some thousand a second.
+-- With WARM and SECONDS, which make up wrk's own time, "rate" is that of the
+-- answers after the first WARM seconds.  It is for answers that take long: none
+-- come in the beginning, and those under way at the end are not counted.
+-- Looking at each answer costs too much for more than some thousand a second.
 local threads = {}
 
 function setup(thread)
    threads[#threads + 1] = thread
 end
 
-local function watch()
+local function watch(warm, seconds)
    local ffi = require("ffi")
    ffi.cdef [[
       struct timespec { long sec, nsec; };
       int clock_gettime(int, struct timespec *);
    ]]
    local ts = ffi.new("struct timespec")
-   answers = 0
-   function response()
+   local function now()
       ffi.C.clock_gettime(1, ts)        -- CLOCK_MONOTONIC
-      last_s = tonumber(ts.sec) + tonumber(ts.nsec) / 1e9
-      first_s = first_s or last_s
-      answers = answers + 1
+      return tonumber(ts.sec) + tonumber(ts.nsec) / 1e9
+   end
+   local from = now() + warm
+
+   counted_s, answers = seconds, 0
+   function response()
+      local at = now()
+      if at >= from and at < from + seconds then
+         answers = answers + 1
+      end
    end
 end
 
 local function rate(summary)
-   local n = threads[1]:get("answers")
-   if n == nil then
+   local answers = threads[1]:get("answers")
+   if answers == nil then
       return summary.requests / summary.duration * 1e6
    end
-   if n < 2 then
-      return 0
-   end
-   return (n - 1) / (threads[1]:get("last_s") - threads[1]:get("first_s"))
+   return answers / threads[1]:get("counted_s")
 end
 
 function init(args)
-   if args[2] == "steady" then
-      watch()
+   if args[2] then
+      watch(tonumber(args[2]), tonumber(args[3]))
    end
    if args[1] then
       local file = assert(io.open(args[1], "rb"))
