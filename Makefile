@@ -203,7 +203,7 @@ $(BUILD)/tests/unit/list.o: $(BUILD)/tests/unit/list.c
 UNIT_HANDLERS := $(wildcard worker/handlers/images/*.c) $(filter-out \
 	%/screenshot.c,$(wildcard worker/handlers/screenshot/*.c))
 # Of the front only what needs no Kore.
-UNIT_APP := app/chunked.c app/head.c app/query.c
+UNIT_APP := app/chunked.c app/head.c app/query.c app/scribe.c
 $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
 		$(call obj,$(LIB_SRC) $(ROUTER_SRC) $(filter-out %/main.c,$(WORKER_SRC)) $(UNIT_HANDLERS) $(UNIT_APP))
 	$(call say,LD,$@)

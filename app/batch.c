@@ -15,8 +15,7 @@
 #include "query.h"
 #include "view.h"
 
-/* The task and its cmd, as the service screenshot has them. */
-#define TASK		"screenshot.store"
+/* What BATCH_TASK listens to. */
 #define CMD		"/screenshot-store"
 #define FORM		"{\"lists\":[{\"url\":\"http://...\","		\
 			"\"cut\":\"<width>,<height>,<x>,<y>\"}]}"
@@ -149,7 +148,7 @@ batch_replied(struct request *r, const struct reply *reply)
 			settle(r, 200, str_from(text),
 			    json_integer_value(bytes));
 		else {
-			err_set(&err, UFOP_FAILED, "the answer of " TASK
+			err_set(&err, UFOP_FAILED, "the answer of " BATCH_TASK
 			    " does not say where the picture is");
 			batch_failed(r, &err);
 		}
@@ -186,7 +185,7 @@ route(struct request *r, struct ufop_err *err)
 {
 	const struct head	*h = &r->conn->draft->head;
 
-	r->task = services_find(&front.services, STR(TASK));
+	r->task = services_find(&front.services, STR(BATCH_TASK));
 	if (r->task == -1)
 		return (err_set(err, UFOP_NO_ROUTE, "no pictures of pages are "
 		    "taken here; add screenshot to the setting ufop.services"));
@@ -323,13 +322,19 @@ static int
 state_place(struct http_request *req)
 {
 	struct request	*r = request_of(req);
+	struct batch	*b;
 	struct ufop_err	 err;
+	int		 i;
 
 	if (read_body(r, &err) == -1) {
 		request_fail(r, &err);
 		return (HTTP_STATE_COMPLETE);
 	}
 	body_clear(&r->body);
+	b = r->batch;
+	/* Before it is known whether they can be queued: each gets its line. */
+	for (i = 0; i < b->nitems; i++)
+		b->items[i].request = request_item(b, i, b->items[i].url);
 	req->fsm_state = REQUEST_PUSH;
 	return (HTTP_STATE_CONTINUE);
 }
@@ -354,7 +359,7 @@ push_item(struct batch *b, int i, struct draft *d, struct ufop_err *err)
 	request_routed(it->request, &d->match);
 	if (it->request->task != b->request->task)
 		return (err_set(err, UFOP_CONFIG, "the task %s takes '%s', "
-		    "which is for " TASK "; name screenshot before its "
+		    "which is for " BATCH_TASK "; name screenshot before its "
 		    "service in the setting ufop.services",
 		    front.services.tasks[it->request->task].name, cmd));
 	d->job.url = url;
@@ -371,13 +376,14 @@ state_push(struct http_request *req)
 	struct ufop_err	 err;
 	int		 i, rc;
 
-	if ((rc = request_await_pool(r)) != HTTP_STATE_CONTINUE)
+	rc = request_await_pool(r);
+	if (rc == HTTP_STATE_COMPLETE)
+		batch_drop(r);	/* lines before the answer goes out */
+	if (rc != HTTP_STATE_CONTINUE)
 		return (rc);
-	for (i = 0; i < b->nitems; i++) {
-		b->items[i].request = request_item(b, i);
+	for (i = 0; i < b->nitems; i++)
 		if (push_item(b, i, r->conn->draft, &err) == -1)
 			request_fail(b->items[i].request, &err);
-	}
 	if (r->conn->answered)
 		return (HTTP_STATE_COMPLETE);
 	conn_drop_draft(r->conn);

@@ -17,6 +17,8 @@
 
 #include "request.h"
 
+/* The task that keeps a picture, as the service screenshot has it. */
+#define BATCH_TASK	"screenshot.store"
 /* Bytes of the request's body. */
 #define BATCH_BODY_MAX	(1024 * 1024)
 

@@ -20,12 +20,14 @@
 #include <kore/http.h>
 #include <kore/seccomp.h>
 
+#include "batch.h"
 #include "conn.h"
 #include "front.h"
 #include "link.h"
 #include "log.h"
 #include "metrics.h"
 #include "request.h"
+#include "scribe.h"
 #include "view.h"
 
 #define SWEEP_MS	100
@@ -136,6 +138,26 @@ service_dir(char out[PATH_MAX])
 	snprintf(out, PATH_MAX, "%s", set[0] != '\0' ? set : "services");
 }
 
+/* Another service may be called screenshot, and have no such setting. */
+static void
+load_scribe(void)
+{
+	const struct setting	*file = settings_find(&front.settings,
+				    "screenshot", "scribe_log");
+	struct ufop_err		 err;
+
+	front.scribe_task = -1;
+	if (file == NULL || file->value[0] == '\0')
+		return;
+	if (scribe_open(file->value) == -1) {
+		settings_bad(&front.settings, "screenshot", "scribe_log", &err,
+		    "the front cannot write to it: %s; name a file that its "
+		    "user may make or write to", strerror(errno));
+		fail(&err);
+	}
+	front.scribe_task = services_find(&front.services, STR(BATCH_TASK));
+}
+
 static void
 load(void)
 {
@@ -185,6 +207,7 @@ load(void)
 	front.max_connections = (uint32_t)settings_int(s, "front",
 	    "max_connections");
 	front.batch_max = (int)settings_int(s, "front", "batch_max");
+	load_scribe();
 	front.share = settings_bool(s, "spool", "share");
 	front.debug = settings_bool(s, "ufop", "debug");
 }

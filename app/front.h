@@ -11,6 +11,7 @@
  *	view.c		which workers live
  *	answer.c	the one place that writes responses
  *	batch.c		one request that is many jobs
+ *	scribe.c	a log of pictures that were to be kept
  *	health.c, metrics.c	the other pages
  *
  * Nothing here blocks: whatever waits is a request that sleeps until Redis, a
@@ -46,6 +47,7 @@ struct front {
 	int64_t			 spool_quota;	/* bytes, all front processes */
 	int64_t			 max_queue;	/* jobs of one pool */
 	int			 batch_max;	/* items */
+	int			 scribe_task;	/* has lines there; -1: none has */
 	int64_t			 keepalive_ms;
 	int64_t			 drain_ms;
 	int64_t			 header_timeout_ms;

@@ -11,6 +11,7 @@
 #include "metrics.h"
 #include "query.h"
 #include "request.h"
+#include "scribe.h"
 #include "transfer.h"
 #include "view.h"
 
@@ -116,10 +117,33 @@ queue_remove(struct request *r, const char *count, redisCallbackFn *cb,
 	return (queue_cmd(&link_cmd, cb, arg, 4, argv, len));
 }
 
+/* There is a line to be written for it, when it ends. */
+static void
+scribe_begin(struct request *r, struct str page)
+{
+	if (front.scribe_task != -1)
+		r->page = xasprintf("%.*s", STR_ARG(page));
+}
+
+static void
+scribe_end(struct request *r)
+{
+	int64_t	 us = r->run_us;
+
+	if (r->page == NULL)
+		return;
+	if (us == 0 && r->pushed_us != 0)
+		us = clock_mono_us() - r->pushed_us;
+	scribe_line(str_from(r->page), us);
+	free(r->page);
+	r->page = NULL;
+}
+
 /* Nobody waits for the answer any more. */
 static void
 take_back(struct request *r)
 {
+	scribe_end(r);
 	if (r->queued)
 		(void)queue_remove(r, "1", NULL, NULL);
 	r->queued = false;
@@ -173,6 +197,8 @@ begin(enum request_kind kind)
 	r->body_name[0] = r->out_name[0] = '\0';
 	r->moved = r->move_len = 0;
 	r->piece = r->pieces_out = 0;
+	r->pushed_us = r->run_us = 0;
+	r->page = NULL;
 	return (r);
 }
 
@@ -196,12 +222,13 @@ request_new(struct http_request *req, enum request_kind kind, const char *label)
 }
 
 struct request *
-request_item(struct batch *b, int item)
+request_item(struct batch *b, int item, const char *url)
 {
 	struct request	*r = begin(REQUEST_ITEM);
 
 	r->batch = b;
 	r->item = item;
+	scribe_begin(r, str_from(url));
 	return (r);
 }
 
@@ -239,6 +266,7 @@ request_fail(struct request *r, const struct ufop_err *err)
 		batch_failed(r, err);
 		return;
 	}
+	scribe_end(r);
 	answer_err(r->conn, err);
 	request_over(r);
 }
@@ -411,6 +439,26 @@ request_head_done(struct request *r, int rc, const struct ufop_err *err)
 	return (HTTP_STATE_RETRY);
 }
 
+/* The url of the page: a task may take it in the cmd, too, as base64. */
+static struct str
+page_of(struct draft *d, struct str url)
+{
+	const struct router_stage	*st = &d->match.stages[0];
+	struct str			 value;
+	char				*text;
+	int				 i, len;
+
+	for (i = 0; i < st->nargs; i++) {
+		if (strcmp(st->args[i].name, "url") != 0)
+			continue;
+		value = st->args[i].value;
+		text = arena_alloc(&d->arena, value.len + 1, 1);
+		len = str_b64_decode((unsigned char *)text, value);
+		return (len == -1 ? value : (struct str){ text, (size_t)len });
+	}
+	return (url);
+}
+
 /* Everything that can be said from the head alone. */
 static int
 route(struct request *r, struct ufop_err *err)
@@ -447,6 +495,8 @@ route(struct request *r, struct ufop_err *err)
 	d->job.url = url;
 	d->job.type = h->type;
 	d->job.accept = h->accept;
+	if (r->task == front.scribe_task)
+		scribe_begin(r, page_of(d, url));
 	if (h->method != HEAD_POST && url.len == 0 &&
 	    !(d->match.flags & UFOP_TASK_NO_SOURCE))
 		return (err_set(err, UFOP_BAD_METHOD, "%.*s needs url=, for "
@@ -819,6 +869,8 @@ request_reply(const struct reply *reply, struct str raw)
 	r->give_up_ms = 0;
 	drop_body(r);
 	metrics_task(r->task, clock_mono_us() - r->pushed_us);
+	r->run_us = reply->run_us;
+	scribe_end(r);
 	if (r->kind == REQUEST_ITEM) {
 		if (reply->body != JOB_BODY_INLINE)
 			drop_reply(reply);

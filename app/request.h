@@ -14,6 +14,11 @@
  *
  * An item of a batch is a request too, from PUSH on: it has a slot, a job and
  * a deadline, and is answered to its batch instead of a connection.
+ *
+ * A request for a picture that is to be kept, such as each of those items, has
+ * one line in the scribe log (scribe.h), whatever becomes of it.  It is written
+ * where the request ends, which happens once: before the answer, or when the
+ * client has left.
  */
 #ifndef APP_REQUEST_H
 #define APP_REQUEST_H
@@ -57,7 +62,9 @@ struct request {
 	int			 pool;		/* index in the view */
 	int64_t			 max_body;	/* bytes */
 	int64_t			 timeout_ms;
-	int64_t			 pushed_us;	/* CLOCK_MONOTONIC */
+	int64_t			 pushed_us;	/* CLOCK_MONOTONIC; 0: not yet */
+	int64_t			 run_us;	/* in the child; 0: not in any */
+	char			*page;		/* url for the line to come; or NULL */
 
 	struct body		 body;
 	enum job_body		 body_kind;
@@ -157,8 +164,11 @@ int	 request_state_done(struct http_request *);
 
 /* ---- called by batch.c ------------------------------------------------ */
 
-/* Make one for an item; it ends with its answer or by request_item_drop(). */
-struct request *request_item(struct batch *, int item);
+/*
+ * Make one for an item, the page at url; it ends with its answer or by
+ * request_item_drop().
+ */
+struct request *request_item(struct batch *, int item, const char *url);
 /* Take the job back if nobody has it; the item is gone. */
 void	 request_item_drop(struct request *);
 

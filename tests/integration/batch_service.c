@@ -5,7 +5,7 @@
  *
  *	.../fail	502, and a line on stderr
  *	.../retry	asks to be tried again, and has no retries
- *	.../sleep/<ms>	takes so long
+ *	.../sleep/<ms>	takes so long, and says on stderr that it is asleep
  *	.../crash	dies
  *	.../mute	fails with a status and no body
  *	.../text	answers, but not with JSON
@@ -70,8 +70,10 @@ store(struct ufop_job *job, struct ufop_reply *reply)
 		return (ufop_reply_textf(reply, "stored"));
 	if (strstr(job->url, "/big") != NULL)
 		return (answer_big(reply));
-	if ((how = strstr(job->url, "/sleep/")) != NULL)
+	if ((how = strstr(job->url, "/sleep/")) != NULL) {
+		fprintf(stderr, "asleep\n");
 		sleep_ms(strtol(how + strlen("/sleep/"), NULL, 10));
+	}
 	return (ufop_reply_json(reply, json_pack("{s:s, s:s, s:I}", "url",
 	    job->url, "path", job->cmd, "bytes",
 	    (json_int_t)strlen(job->url))));
@@ -84,4 +86,14 @@ static const struct ufop_task tasks[] = {
 	{ 0 }
 };
 
-UFOP_SERVICE(screenshot, tasks);
+static const struct ufop_setting_def settings[] = {
+	{ "scribe_log", UFOP_SETTING_STRING, "", 0, 0,
+	    "What the front writes, as the real service has it." },
+	{ 0 }
+};
+
+UFOP_API extern const struct ufop_service ufop_service;
+UFOP_API const struct ufop_service ufop_service = {
+	.abi = UFOP_ABI, .name = "screenshot", .tasks = tasks,
+	.settings = settings,
+};

@@ -7,13 +7,14 @@ service, which needs no browser (batch_service.c); the last has a real one.
 import hashlib
 import json
 import os
+import signal
 import tempfile
 
 import httpc
 import pictures
 import test_screenshot
 from harness import BUILD, ROOT, Background, Stack, cc, check, check_answer, \
-    check_eq, check_error, wait_until
+    check_eq, check_error, kill_quietly, processes, wait_until
 
 CHILDREN = 4
 BODY_MAX = 1024 * 1024
@@ -356,6 +357,196 @@ def test_worker_that_is_killed():
                  ["ok"] * 4)
 
 
+# ---- the scribe log ----------------------------------------------------
+
+
+class Scribe:
+    """A stack whose log has a directory of its own."""
+
+    def __init__(self, **settings):
+        self.dir = tempfile.TemporaryDirectory()
+        self.path = self.dir.name + "/scribe.log"
+        self.stack = own_stack(screenshot__scribe_log=self.path, **settings)
+
+    def __enter__(self):
+        self.stack.__enter__()
+        return self.stack, self.path
+
+    def __exit__(self, *what):
+        self.stack.__exit__(*what)
+        self.dir.cleanup()
+
+
+def check_scribe(path, urls):
+    """Exactly one line each, in whatever order they ended."""
+    lines = test_screenshot.scribe_lines(path)
+    check_eq(sorted(n[5] for n in lines), sorted(urls), "urls in the log")
+    return {n[5]: float(n[3]) for n in lines}
+
+
+def urls_of(*items):
+    return [it["url"] for it in items]
+
+
+def kill_children(worker):
+    """Those that run jobs."""
+    table = processes()
+    for pid in worker.children():
+        if table[pid][2] != "ufop-fetch":
+            kill_quietly(pid)
+
+
+def test_scribe_has_one_line_for_each_item():
+    with Scribe(ufop__timeout="2s") as (s, path):
+        items = [item("/a"), item("/a"), item("/fail"), item("/crash"),
+                 item("/sleep/9000"), item("/sleep/300"), item("/mute"),
+                 item("/big"), {"url": "ftp://pages.test/"}, item("/a b")]
+        got = batch(s, *items)
+        check_eq(results(got), ["ok", "ok", 502, 500, 504, "ok", 503, 500,
+                                400, 400])
+        took = check_scribe(path, urls_of(*items))
+        check(0.3 <= took[HOST + "/sleep/300"] < 2, "in the child: %r", took)
+        check(took[HOST + "/sleep/9000"] >= 2, "in all: %r", took)
+        check_eq(took["ftp://pages.test/"], 0, "seconds of what was refused")
+
+
+def test_scribe_of_items_that_no_worker_takes():
+    with Scribe(workers=0) as (s, path):
+        wait_until(lambda: "no live worker" in s.get("/health").text, 5,
+                   "the front knows that there is no worker")
+        items = [item("/a"), item("/b"), item("/b")]
+        check_error(send(s, body_of(*items)), 503, "net")
+        check_eq(set(check_scribe(path, urls_of(*items)).values()), {0.0})
+
+
+def test_scribe_of_items_that_time_out_in_the_queue():
+    with Scribe(children=1, ufop__timeout="1s") as (s, path):
+        items = [item("/sleep/9000")] + [item("/%d" % i) for i in range(3)]
+        check_eq(results(batch(s, *items)), [504] * 4)
+        check_scribe(path, urls_of(*items))
+
+
+def test_scribe_of_items_for_which_the_queue_is_full():
+    with Scribe(children=1, queue__max_queue=1) as (s, path):
+        items = [item("/sleep/%d" % (200 + i)) for i in range(6)]
+        check(429 in results(batch(s, *items)), "no item was refused")
+        check_scribe(path, urls_of(*items))
+
+
+def test_scribe_of_an_item_whose_child_is_killed():
+    """Once: it is run again.  Twice: it is not."""
+    with Scribe(children=1, ufop__timeout="10s") as (s, path):
+        for kills, want, url in ((1, "ok", "/sleep/900"),
+                                 (2, 500, "/sleep/901")):
+            begun = s.worker.output().count("msg=asleep")
+            r = Background(batch, s, item(url))
+            for n in range(kills):
+                wait_until(lambda: s.worker.output().count("msg=asleep") >
+                           begun + n, 5, "a child runs it")
+                kill_children(s.worker)
+            check_eq(results(r.result()), [want])
+        check_scribe(path, [HOST + "/sleep/900", HOST + "/sleep/901"])
+
+
+def test_scribe_of_an_answer_that_comes_too_late():
+    """The handler is done with it, the front is told when it has given up."""
+    with Scribe(children=1, ufop__timeout="1s") as (s, path):
+        r = Background(batch, s, item("/sleep/300"))
+        wait_until(lambda: s.running_len() == 1, 5, "the job is taken")
+        s.worker.signal(signal.SIGSTOP)
+        check_eq(results(r.result()), [504])
+        check_scribe(path, [HOST + "/sleep/300"])
+        s.worker.signal(signal.SIGCONT)
+        wait_until(lambda: s.running_len() == 0, 5, "the job is settled")
+        check_eq(results(batch(s, item("/a"))), ["ok"])
+        check_scribe(path, [HOST + "/sleep/300", HOST + "/a"])
+
+
+def test_scribe_of_a_worker_that_is_killed():
+    with Scribe(workers=2, children=1, queue__lease="1s") as (s, path):
+        items = [item("/sleep/%d" % (700 + i)) for i in range(4)]
+        r = Background(batch, s, *items)
+        wait_until(lambda: s.running_len() >= 2, 5, "jobs run")
+        s.worker.kill_all()
+        s.worker.ended = True
+        check_eq(results(r.result()), ["ok"] * 4)
+        check_scribe(path, urls_of(*items))
+
+
+def test_scribe_of_a_client_that_leaves():
+    with Scribe(children=1) as (s, path):
+        items = [item("/sleep/%d" % (700 + i)) for i in range(3)]
+        with s.conn() as c:
+            c.ask("POST", "/screenshot", body_of(*items))
+            wait_until(lambda: s.queue_len("net") == 2, 5, "two jobs wait")
+            c.abort()
+        wait_until(lambda: s.running_len() == 0, 5, "the running one ends")
+        check_eq(results(batch(s, item("/a"))), ["ok"])
+        check_scribe(path, urls_of(*items) + [HOST + "/a"])
+
+
+def test_scribe_of_a_front_that_is_stopped():
+    """Twice told, it waits for nothing."""
+    with Scribe(children=1) as (s, path):
+        items = [item("/sleep/%d" % (2000 + i)) for i in range(3)]
+        with s.conn() as c:
+            c.ask("POST", "/screenshot", body_of(*items))
+            wait_until(lambda: s.running_len() == 1, 5, "a job runs")
+            s.front.ended = True
+
+            def told():
+                for pid in [s.front.pid] + s.front.kore_workers():
+                    kill_quietly(pid, signal.SIGTERM)
+                return not s.front.running
+            wait_until(told, 5, "the front ends", 0.2)
+            check_scribe(path, urls_of(*items))
+        wait_until(lambda: s.running_len() == 0, 5, "the running one ends")
+        # Nobody reads that answer; it would go by itself.
+        for key in s.redis("KEYS", "*:reply:*"):
+            s.redis("DEL", key)
+
+
+def test_scribe_has_no_line_for_a_list_that_is_refused():
+    with Scribe(front__batch_max=2) as (s, path):
+        check_error(send(s, body_of(item("/a"), {"cut": "1,1,0,0"})), 400)
+        check_error(send(s, body_of(*[item("/a")] * 3)), 413)
+        check_error(send(s, b"nonsense"), 400)
+        check_eq(results(batch(s, item("/b"))), ["ok"])
+        check_scribe(path, [HOST + "/b"])
+
+
+def test_scribe_log_may_be_renamed():
+    with Scribe() as (s, path):
+        batch(s, item("/a"))
+        os.rename(path, path + ".1")
+        batch(s, item("/b"))
+        check_scribe(path, [HOST + "/b"])
+        check_scribe(path + ".1", [HOST + "/a"])
+
+
+def test_scribe_log_of_several_processes():
+    with Scribe(front__workers=2) as (s, path):
+        items = [item("/%d" % i) for i in range(50)]
+        asked = [Background(batch, s, *items) for _ in range(4)]
+        for r in asked:
+            r.result()
+        check_scribe(path, urls_of(*items) * 4)
+
+
+def test_scribe_log_that_cannot_be_written():
+    s = own_stack(screenshot__scribe_log="/nowhere/scribe.log")
+    try:
+        s.front.start()
+    except AssertionError as e:
+        check("ended with 78" in str(e) and
+              "screenshot.scribe_log = '/nowhere/scribe.log': the front "
+              "cannot write to it: No such file" in str(e), "it says: %s", e)
+    else:
+        raise AssertionError("the front has started")
+    finally:
+        s.kill()
+
+
 # ---- a real browser ----------------------------------------------------
 
 
@@ -389,7 +580,4 @@ def test_pictures_by_chromium():
                 data = f.read()
             check_eq(one["bytes"], len(data))
             check_eq(pictures.size_of(data), ("png",) + size)
-        # A line for each, in whatever order they ended.
-        with open(d + "/scribe.log") as f:
-            lines = [line.rstrip("\n").split("\x01") for line in f]
-        check_eq(sorted(line[5] for line in lines), sorted(urls))
+        check_scribe(d + "/scribe.log", urls)

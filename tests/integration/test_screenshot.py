@@ -9,6 +9,7 @@ import hashlib
 import http.server
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -32,7 +33,7 @@ SETTINGS = {
     "fetch.allow": "127.0.0.1",
 }
 OURS = ("chromium", "ufop-keeper", "ufop-jailer", "ufop-filter",
-        "ufop-scribe")
+        "ufop-store")
 
 
 def need_chromium():
@@ -536,13 +537,26 @@ def test_screenshot_store_keeps_pictures():
         check_eq(r.json()["path"], path[:-3] + "webp")
         check_eq(sorted(os.listdir(os.path.dirname(path))),
                  [name + ".png", name + ".webp"])
-        with open(d + "/scribe.log") as f:
-            lines = [line.rstrip("\n").split("\x01") for line in f]
-        check_eq([(n[1:3], n[4:]) for n in lines],
-                 [([socket.gethostname(), "screenshot"], ["0", url])] * 4)
-        check(abs(int(lines[0][0]) - time.time()) < 60 and
-              0 < float(lines[0][3]) < 20, "time and runtime: %r", lines[0])
         check_error(shoot_store(s, html="<p>x"), 400, "url")
+        check_error(store("/nonsense/1"), 400, "nonsense")
+        # One each, also where the url stands in the cmd, or nowhere.
+        check_eq([n[5] for n in scribe_lines(d + "/scribe.log")],
+                 [url] * 4 + ["", url])
+
+
+def scribe_lines(path):
+    """Fields of each line; what is the same in all is looked at here."""
+    with open(path) as f:
+        text = f.read()
+    check(text.endswith("\n"), "the last line has no end: %r", text[-80:])
+    lines = [line.split("\x01") for line in text[:-1].split("\n")]
+    for n in lines:
+        check_eq(n[1:3] + n[4:5], [socket.gethostname(), "screenshot", "0"],
+                 "host, category and the 0 of %r" % n)
+        check_eq(len(n), 6, "fields of %r" % n)
+        check(abs(int(n[0]) - time.time()) < 60 and
+              re.fullmatch(r"\d+\.\d{3}", n[3]), "time and runtime: %r", n)
+    return lines
 
 
 def shoot_store(s, html):

@@ -387,19 +387,6 @@ test_screenshot_socks_names_do_not_outlive_their_page(void)
 	egress_policy_release(&filter.policy);
 }
 
-void
-test_screenshot_store_scribe_line(void)
-{
-	struct buf	 line;
-
-	buf_init(&line, 1024);
-	store_scribe(&line, 1732180000, "host", 1234567,
-	    STR("http://a/\1b\nc"));
-	CHECK_STR(line.p, "1732180000\1host\1screenshot\1" "1.234\1" "0\1"
-	    "http://a/?b?c\n");
-	buf_release(&line);
-}
-
 static int
 keep(struct store *st, const char *url, const char *ext, char path[256])
 {
@@ -407,7 +394,7 @@ keep(struct store *st, const char *url, const char *ext, char path[256])
 	int		 fd = memfd_create("picture", MFD_CLOEXEC), rc;
 
 	CHECK(write(fd, "picture", 7) == 7);
-	rc = store_put(st, str_from(url), ext, fd, 7, 1000, path, 256, &err);
+	rc = store_put(st, str_from(url), ext, fd, 7, path, 256, &err);
 	close(fd);
 	return (rc);
 }
@@ -422,7 +409,7 @@ test_screenshot_store_passes_a_late_answer_over(void)
 	int		 waiting = 0;
 	pid_t		 asker;
 
-	CHECK_INT(store_start(&st, "kept", "", &err), 0);
+	CHECK_INT(store_start(&st, "kept", &err), 0);
 	CHECK_INT(keep(&st, "http://a/", "png", first), 0);
 	/* Whoever asks next is gone before the answer comes. */
 	kill(st.pid, SIGSTOP);
@@ -456,7 +443,7 @@ test_screenshot_store_leaves_the_file_of_another_host(void)
 	struct stat	 sb;
 	int		 fd;
 
-	CHECK_INT(store_start(&st, "kept", "", &err), 0);
+	CHECK_INT(store_start(&st, "kept", &err), 0);
 	CHECK_INT(keep(&st, "http://a/", "webp", path), 0);
 	CHECK_STR(path + strlen(path) - 5, ".webp");
 	/* Being written by a process that has the pid of ours, elsewhere. */

@@ -103,8 +103,7 @@ setup(char *why, size_t why_size)
 	    (int64_t)number_setting("recycle_memory_mb") << 20;
 	if (egress_policy_init(&self.policy, conf.allow, conf.deny,
 	    &err) == -1 ||
-	    (*dir != '\0' && store_start(&self.store, dir,
-	    ufop_setup_setting("scribe_log"), &err) == -1) ||
+	    (*dir != '\0' && store_start(&self.store, dir, &err) == -1) ||
 	    keeper_start(&self.browser.keeper, &conf, &err) == -1) {
 		snprintf(why, why_size, "%s", err.msg);
 		return (-1);
@@ -161,17 +160,16 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 {
 	int64_t		 left = ufop_time_left_ms(job) - MARGIN_MS;
 	const char	*text = o->url != NULL ? o->url : job->url, *fragment;
-	int64_t		 page;
+	int64_t		 now = clock_mono_us(), page;
 
 	memset(shot, 0, sizeof(*shot));
 	shot->options = o;
-	shot->started_us = clock_mono_us();
-	shot->deadline_us = shot->started_us + left * 1000;
+	shot->deadline_us = now + left * 1000;
 	page = o->timeout_ms > 0 ? o->timeout_ms :
 	    ufop_setting_int(job, "page_timeout");
 	left = left > CAPTURE_MS + PAGE_MIN_MS ? left - CAPTURE_MS :
 	    PAGE_MIN_MS;
-	shot->capture_us = shot->started_us + left * 1000;
+	shot->capture_us = now + left * 1000;
 	shot->page_cut = page > left;
 	shot->page_ms = (int)(shot->page_cut ? left : page);
 	shot->max_pixels = ufop_setting_int(job, "max_pixels");
@@ -205,7 +203,6 @@ take(struct ufop_job *job, struct ufop_reply *reply, struct store *store)
 	struct options		 o;
 	struct shot		 shot = { .source = NULL };
 	struct ufop_err		 err;
-	int64_t			 start = clock_mono_us();
 	int			 rc = -1;
 
 	if (options_parse(&o, &self.arena, str_from(words != NULL ? words + 1 :
@@ -223,10 +220,6 @@ take(struct ufop_job *job, struct ufop_reply *reply, struct store *store)
 			rc = shot_take(&self.browser, &shot, job, reply);
 			browser_done(&self.browser);
 		}
-		if (rc != 0 && store != NULL)
-			store_failed(store, str_from(o.url != NULL ? o.url :
-			    job->url != NULL ? job->url : ""),
-			    clock_mono_us() - start);
 		egress_url_release(&url);
 		options_release(&o);
 	}
@@ -278,7 +271,9 @@ static const struct ufop_task tasks[] = {
 		    "[/format/png|jpg|webp|pdf]",
 	}, {
 		.name = "store", .run = screenshot_store, .pool = "net",
-		.route = "^/screenshot-store(?:/|$)",
+		/* The url, behind other words, is for the scribe log alone. */
+		.route = "^/screenshot-store(?:/|$)"
+		    "(?:(?:[^/]*/[^/]*/)*?url/(?P<url>[^/]*))?",
 		.flags = UFOP_TASK_TAKES_URL | UFOP_TASK_NO_SOURCE,
 		.summary = "The same, kept in screenshot.dir as "
 		    "<md5 of the url>.png; answers {\"url\",\"path\",\"bytes\"}.",
@@ -321,9 +316,10 @@ static const struct ufop_setting_def settings[] = {
 	    "Where POST /screenshot keeps its pictures, as <first two of "
 	    "md5(url)>/<md5(url)>.png.  Empty: nowhere." },
 	{ "scribe_log", UFOP_SETTING_STRING, "", 0, 0,
-	    "A file that gets one line for each of these pictures: time, "
-	    "host, screenshot, seconds, 0, url, with a byte 0x01 between.  "
-	    "Empty: none." },
+	    "A file to which the front adds one line for each of these "
+	    "pictures, taken or not: time, host, screenshot, seconds, 0, url, "
+	    "with a byte 0x01 between.  Its user must be able to write to it; "
+	    "it may be renamed at any time.  Empty: none." },
 	{ 0 }
 };
 

@@ -1201,7 +1201,7 @@ deliver_store(struct page *p)
 	else
 		rc = store_put(s->store, str_from(s->source),
 		    options_format_name(p->o->format), fd, (size_t)len,
-		    clock_mono_us() - s->started_us, path, sizeof(path), &err);
+		    path, sizeof(path), &err);
 	close(fd);
 	if (rc == -1)
 		return (ufop_fail_err(p->reply, &err));

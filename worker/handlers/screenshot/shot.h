@@ -23,7 +23,6 @@ struct shot {
 	/* Keep the picture here and answer {"url", "path", "bytes"}; or NULL. */
 	struct store		*store;
 	const char		*source;	/* the url as it was given */
-	int64_t			 started_us;
 };
 
 /*

@@ -34,10 +34,7 @@ struct request {
 	uint32_t	serial;
 	char		name[NAME_LEN + 1];
 	char		ext[EXT_MAX + 1];
-	bool		failed;		/* only the scribe line */
 	int64_t		len;
-	int64_t		runtime_us;
-	char		source[STORE_SOURCE_MAX + 1];
 };
 
 struct answer {
@@ -46,55 +43,7 @@ struct answer {
 	char		text[PATH_MAX];	/* path, or what went wrong */
 };
 
-struct scribe {
-	const char	*dir;
-	const char	*log;
-	char		 host[256];
-	int		 sock;
-};
-
 /* ---- the process that writes ----------------------------------------- */
-
-void
-store_scribe(struct buf *out, int64_t time_s, const char *host,
-    int64_t runtime_us, struct str source)
-{
-	size_t	 i;
-	char	 c;
-
-	buf_addf(out, "%lld\x01%s\x01screenshot\x01%lld.%03lld\x01" "0\x01",
-	    (long long)time_s, host, (long long)(runtime_us / 1000000),
-	    (long long)(runtime_us / 1000 % 1000));
-	for (i = 0; i < source.len; i++) {
-		c = source.s[i];
-		/* A byte that would begin a field or a line. */
-		if ((unsigned char)c < 0x20 || c == 0x7f)
-			c = '?';
-		buf_add(out, &c, 1);
-	}
-	buf_cstr(out, "\n");
-}
-
-static void
-scribe_line(const struct scribe *s, const struct request *rq)
-{
-	struct buf	 line;
-	int		 fd;
-
-	if (*s->log == '\0')
-		return;
-	buf_init(&line, STORE_SOURCE_MAX + 1024);
-	store_scribe(&line, clock_real_ms() / 1000, s->host, rq->runtime_us,
-	    str_from(rq->source));
-	/* Opened each time: whoever rotates it need not tell us. */
-	fd = open(s->log, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-	if (fd == -1 || write(fd, line.p, line.len) != (ssize_t)line.len)
-		fprintf(stderr, "screenshot: cannot write %s: %s\n", s->log,
-		    strerror(errno));
-	if (fd != -1)
-		close(fd);
-	buf_release(&line);
-}
 
 static bool
 is_made_of(const char *s, size_t len, const char *digits)
@@ -145,8 +94,7 @@ write_picture(int dir, const struct request *rq, int from)
 }
 
 static void
-put(const struct scribe *s, const struct request *rq, int from,
-    struct answer *a)
+put(const char *root, const struct request *rq, int from, struct answer *a)
 {
 	struct stat	 st;
 	char		 path[PATH_MAX];
@@ -159,7 +107,7 @@ put(const struct scribe *s, const struct request *rq, int from,
 		snprintf(a->text, sizeof(a->text), "a request that is none");
 		return;
 	}
-	snprintf(path, sizeof(path), "%.3000s/%.2s", s->dir, rq->name);
+	snprintf(path, sizeof(path), "%.3000s/%.2s", root, rq->name);
 	(void)mkdir(path, 0755);
 	dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dir == -1 || write_picture(dir, rq, from) == -1)
@@ -175,7 +123,7 @@ put(const struct scribe *s, const struct request *rq, int from,
 }
 
 static void
-scribe_main(const struct scribe *s)
+store_main(const char *root, int sock)
 {
 	struct request	 rq;
 	struct answer	 a;
@@ -193,7 +141,7 @@ scribe_main(const struct scribe *s)
 		mh = (struct msghdr){ .msg_iov = &iov, .msg_iovlen = 1,
 			.msg_control = ctl.room,
 			.msg_controllen = sizeof(ctl.room) };
-		n = recvmsg(s->sock, &mh, MSG_CMSG_CLOEXEC);
+		n = recvmsg(sock, &mh, MSG_CMSG_CLOEXEC);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n != sizeof(rq))
@@ -205,24 +153,19 @@ scribe_main(const struct scribe *s)
 			memcpy(&fd, CMSG_DATA(cm), sizeof(fd));
 		memset(&a, 0, sizeof(a));
 		rq.name[NAME_LEN] = rq.ext[EXT_MAX] = '\0';
-		rq.source[STORE_SOURCE_MAX] = '\0';
 		a.serial = rq.serial;
-		if (!rq.failed)
-			put(s, &rq, fd, &a);
+		put(root, &rq, fd, &a);
 		if (fd != -1)
 			close(fd);
-		scribe_line(s, &rq);
-		(void)send(s->sock, &a, sizeof(a), MSG_NOSIGNAL);
+		(void)send(sock, &a, sizeof(a), MSG_NOSIGNAL);
 	}
 	_exit(0);
 }
 
 int
-store_start(struct store *st, const char *dir, const char *scribe_log,
-    struct ufop_err *err)
+store_start(struct store *st, const char *dir, struct ufop_err *err)
 {
-	struct scribe	 s = { .dir = dir, .log = scribe_log, .sock = 3 };
-	int		 sp[2];
+	int	 sp[2];
 
 	st->pid = 0;
 	st->sock = -1;
@@ -239,7 +182,6 @@ store_start(struct store *st, const char *dir, const char *scribe_log,
 		err->code = UFOP_CONFIG;
 	return (-1);
 ready:
-	(void)gethostname(s.host, sizeof(s.host) - 1);
 	st->pid = fork();
 	if (st->pid == 0) {
 		(void)dup2(sp[1], 3);
@@ -247,10 +189,10 @@ ready:
 		(void)setsid();
 		(void)signal(SIGINT, SIG_IGN);
 		(void)signal(SIGTERM, SIG_IGN);
-		(void)prctl(PR_SET_NAME, "ufop-scribe");
+		(void)prctl(PR_SET_NAME, "ufop-store");
 		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 		umask(022);
-		scribe_main(&s);
+		store_main(dir, 3);
 	}
 	close(sp[1]);
 	st->sock = sp[0];
@@ -309,32 +251,22 @@ ask(struct store *st, struct request *rq, int fd, struct answer *a)
 	return (0);
 }
 
-static void
-request_init(struct request *rq, struct str url, int64_t runtime_us)
-{
-	memset(rq, 0, sizeof(*rq));
-	rq->runtime_us = runtime_us;
-	memcpy(rq->source, url.s, url.len < STORE_SOURCE_MAX ? url.len :
-	    STORE_SOURCE_MAX);
-}
-
 int
 store_put(struct store *st, struct str url, const char *ext, int fd,
-    size_t len, int64_t runtime_us, char *path, size_t path_size,
-    struct ufop_err *err)
+    size_t len, char *path, size_t path_size, struct ufop_err *err)
 {
 	unsigned char	 md5[EVP_MAX_MD_SIZE];
 	struct request	 rq;
 	struct answer	 a;
 	int		 i;
 
-	request_init(&rq, url, runtime_us);
+	memset(&rq, 0, sizeof(rq));
+	rq.len = (int64_t)len;
 	if (EVP_Digest(url.s, url.len, md5, NULL, EVP_md5(), NULL) != 1)
 		return (err_set(err, UFOP_FAILED, "there is no MD5 here"));
 	for (i = 0; i < NAME_LEN / 2; i++)
 		snprintf(rq.name + 2 * i, 3, "%02x", md5[i]);
 	snprintf(rq.ext, sizeof(rq.ext), "%s", ext);
-	rq.len = (int64_t)len;
 	if (ask(st, &rq, fd, &a) == -1)
 		return (err_set(err, UFOP_FAILED, "the process that keeps "
 		    "pictures is gone or too slow"));
@@ -344,15 +276,4 @@ store_put(struct store *st, struct str url, const char *ext, int fd,
 		    "%s", a.text));
 	snprintf(path, path_size, "%s", a.text);
 	return (0);
-}
-
-void
-store_failed(struct store *st, struct str url, int64_t runtime_us)
-{
-	struct request	 rq;
-	struct answer	 a;
-
-	request_init(&rq, url, runtime_us);
-	rq.failed = true;
-	(void)ask(st, &rq, -1, &a);
 }

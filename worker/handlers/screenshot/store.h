@@ -17,8 +17,6 @@
 
 #include "str.h"
 
-#define STORE_SOURCE_MAX	2048	/* bytes of a url that are logged */
-
 struct store {
 	pid_t		 pid;		/* 0: no directory is set */
 	int		 sock;
@@ -26,29 +24,17 @@ struct store {
 };
 
 /*
- * dir is made if it is not there; scribe_log may be "".  Returns 0, or -1 with
- * err (UFOP_CONFIG) when dir cannot be written to.
+ * dir is made if it is not there.  Returns 0, or -1 with err (UFOP_CONFIG) when
+ * it cannot be written to.
  */
-int	 store_start(struct store *, const char *dir, const char *scribe_log,
-	    struct ufop_err *);
+int	 store_start(struct store *, const char *dir, struct ufop_err *);
 void	 store_end(struct store *);
 
 /*
- * Keep the len bytes of fd, a file; ext is "png".  Writes the scribe line too.
- * Returns 0 with the picture's path in path; or -1 with err (UFOP_FAILED).
+ * Keep the len bytes of fd, a file; ext is "png".  Returns 0 with the picture's
+ * path in path; or -1 with err (UFOP_FAILED).
  */
 int	 store_put(struct store *, struct str url, const char *ext, int fd,
-	    size_t len, int64_t runtime_us, char *path, size_t path_size,
-	    struct ufop_err *);
-
-/* The scribe line of a picture that did not come about. */
-void	 store_failed(struct store *, struct str url, int64_t runtime_us);
-
-/*
- * One scribe line: time, host, "screenshot", runtime in seconds, "0" and source
- * with a byte 0x01 between and a newline behind.
- */
-void	 store_scribe(struct buf *, int64_t time_s, const char *host,
-	    int64_t runtime_us, struct str source);
+	    size_t len, char *path, size_t path_size, struct ufop_err *);
 
 #endif
