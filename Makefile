@@ -173,7 +173,7 @@ $(foreach s,$(SERVICES),$(eval $(call service,$(s))))
 # The egress guard and the sandbox are the worker's own; a service shares no
 # symbols with the program that loads it.
 $(BUILD)/services/screenshot.so: $(call obj,worker/egress.c worker/sandbox.c \
-	lib/arena.c lib/err.c lib/reqid.c lib/str.c)
+	lib/arena.c lib/err.c lib/reqid.c lib/str.c lib/tree.c)
 
 # Pixel loops earn -O3; stb is other people's code and is compiled apart, with
 # a pattern where it would read its stack unwritten (see stb.c).

@@ -12,6 +12,7 @@
 #include "log.h"
 #include "reqid.h"
 #include "spool.h"
+#include "tree.h"
 
 #define NAME_HEX	12
 #define BOOT_ID		"/proc/sys/kernel/random/boot_id"
@@ -130,11 +131,7 @@ int
 spool_link(const struct spool *sp, int fd, const char *name,
     struct ufop_err *err)
 {
-	char	 from[40];
-
-	/* AT_EMPTY_PATH would need a capability; /proc does not. */
-	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
-	if (linkat(AT_FDCWD, from, sp->dirfd, name, AT_SYMLINK_FOLLOW) == -1)
+	if (tree_link(fd, sp->dirfd, name) == -1)
 		return (err_sys(err, "cannot name a file in the spool '%s'",
 		    sp->path));
 	return (0);

@@ -141,3 +141,13 @@ tree_remove(const char *path)
 {
 	(void)tree_remove_some(path, BUDGET_MAX);
 }
+
+int
+tree_link(int fd, int dir, const char *name)
+{
+	char	 from[40];
+
+	/* AT_EMPTY_PATH would need a capability; /proc does not. */
+	snprintf(from, sizeof(from), "/proc/self/fd/%d", fd);
+	return (linkat(AT_FDCWD, from, dir, name, AT_SYMLINK_FOLLOW));
+}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Directories with all that is in them, also when a stranger's process may
- * still be busy inside.
+ * still be busy inside; and files that get their name late.
  */
 #ifndef LIB_TREE_H
 #define LIB_TREE_H
@@ -22,5 +22,11 @@ void	 tree_remove(const char *path);
  * loops that must not stand still.
  */
 bool	 tree_remove_some(const char *path, long budget);
+
+/*
+ * Give a file that was opened without a name (O_TMPFILE) one in the directory
+ * dir, a descriptor; it must be free.  0, or -1 with errno.
+ */
+int	 tree_link(int fd, int dir, const char *name);
 
 #endif

@@ -2,12 +2,14 @@
 /* Messages of the DevTools protocol over a pipe; the SOCKS5 grammar. */
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <linux/sockios.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -458,4 +460,51 @@ test_screenshot_store_leaves_the_file_of_another_host(void)
 	CHECK_INT(access(other, R_OK), 0);
 	close(fd);
 	store_end(&st);
+}
+
+static int
+count_files(const char *path)
+{
+	DIR		*dir = opendir(path);
+	struct dirent	*de;
+	int		 n = 0;
+
+	CHECK_MSG(dir != NULL, "there is no %s", path);
+	while ((de = readdir(dir)) != NULL)
+		n += strcmp(de->d_name, ".") != 0 &&
+		    strcmp(de->d_name, "..") != 0;
+	closedir(dir);
+	return (n);
+}
+
+void
+test_screenshot_store_leaves_nothing_when_killed(void)
+{
+	struct rlimit	 limit = { 4096, RLIM_INFINITY };
+	struct store	 st = { 0 };
+	struct ufop_err	 err;
+	char		 path[256], none[256], *slash;
+	int		 fd, status;
+
+	fd = open(".", O_TMPFILE | O_WRONLY, 0600);
+	if (fd == -1)
+		unit_skip("files here have names from the start");
+	close(fd);
+	CHECK_INT(store_start(&st, "kept", &err), 0);
+	CHECK_INT(keep(&st, "http://a/", "png", path), 0);
+	slash = strrchr(path, '/');
+	CHECK(slash != NULL);
+	*slash = '\0';
+	/* The kernel kills it in the middle of the file. */
+	CHECK_INT(prlimit(st.pid, RLIMIT_FSIZE, &limit, NULL), 0);
+	fd = memfd_create("picture", MFD_CLOEXEC);
+	CHECK_INT(ftruncate(fd, 100000), 0);
+	CHECK_INT(store_put(&st, STR("http://a/"), "png", fd, 100000, none,
+	    sizeof(none), &err), -1);
+	close(fd);
+	CHECK_INT(waitpid(st.pid, &status, 0), st.pid);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+	CHECK_INT(count_files(path), 1);
+	*slash = '/';
+	CHECK_INT(access(path, R_OK), 0);
 }

@@ -24,6 +24,7 @@
 #include "err.h"
 #include "reqid.h"
 #include "store.h"
+#include "tree.h"
 
 #define NAME_LEN	32	/* md5 in hex */
 #define EXT_MAX		7
@@ -67,12 +68,33 @@ copy(int to, int from, int64_t len)
 	return (0);
 }
 
-/* Temporary name, fsync, rename, fsync of the directory. */
+/*
+ * The file to be written: *unnamed where it can be without its name until it is
+ * whole.
+ */
+static int
+create(int dir, const char *temp, bool *unnamed)
+{
+	int	 fd;
+
+	fd = openat(dir, ".", O_TMPFILE | O_WRONLY | O_CLOEXEC, 0644);
+	*unnamed = fd != -1;
+	if (fd == -1)
+		fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL |
+		    O_CLOEXEC | O_NOFOLLOW, 0644);
+	return (fd);
+}
+
+/*
+ * Write, fsync, rename, fsync of the directory.  A name cannot be given in
+ * place of the old picture's, so there is a temporary one in any case.
+ */
 static int
 write_picture(int dir, const struct request *rq, int from)
 {
 	char		 temp[64], name[64];
 	uint64_t	 random;
+	bool		 unnamed;
 	int		 fd, rc = -1;
 
 	/* Pids repeat: a mount may be shared by containers of many hosts. */
@@ -80,11 +102,10 @@ write_picture(int dir, const struct request *rq, int from)
 		return (-1);
 	snprintf(name, sizeof(name), "%s.%s", rq->name, rq->ext);
 	snprintf(temp, sizeof(temp), ".%s.%016" PRIx64, rq->name, random);
-	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC |
-	    O_NOFOLLOW, 0644);
-	if (fd == -1)
+	if ((fd = create(dir, temp, &unnamed)) == -1)
 		return (-1);
 	if (copy(fd, from, rq->len) == 0 && fsync(fd) == 0 &&
+	    (!unnamed || tree_link(fd, dir, temp) == 0) &&
 	    renameat(dir, temp, dir, name) == 0)
 		rc = fsync(dir);
 	else

@@ -2,9 +2,11 @@
 /*
  * Pictures kept in a directory: <dir>/<first two of md5>/<md5>.png, md5 being
  * that of the page's url as it was given.  A picture appears whole or not at
- * all; one that fails leaves the old one.  While it is written it is called
- * .<md5>.<16 random hex digits>: no two writers share that, whatever hosts mount
- * the directory.
+ * all; one that fails leaves the old one.  While it is written it has no name,
+ * so that nothing is left of one whose writer is killed.  It is then called
+ * .<md5>.<16 random hex digits> until that is renamed, or from the start where
+ * the file system has no nameless files: no two writers share that, whatever
+ * hosts mount the directory.
  *
  * A child may write nowhere but in its scratch directory, so a process that was
  * forked before its sandbox closed does it, with the rights of the worker.  It
