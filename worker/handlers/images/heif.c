@@ -275,7 +275,16 @@ exif(const unsigned char *p, size_t len, size_t *out_len)
 	return (packed);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+/* GCC and clang each have their own word for AddressSanitizer. */
+#if defined(__SANITIZE_ADDRESS__)
+#define ASAN	1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ASAN	1
+#endif
+#endif
+
+#ifdef ASAN
 /* Its own maps would count, and it ends the process where malloc() fails. */
 #define CAPPED	false
 #else
