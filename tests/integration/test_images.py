@@ -262,6 +262,15 @@ def lying(picture, side):
                   side.to_bytes(4, "big") * 2, picture, flags=re.S)
 
 
+def process(cmd, picture, status=0):
+    """(what it writes, what it says, its peak memory in MB)"""
+    p = subprocess.run([harness.UFOP, "process", "--time", cmd, "-"],
+                       input=picture, capture_output=True, timeout=60)
+    check_eq(p.returncode, status, p.stderr)
+    return p.stdout, p.stderr, float(re.search(
+        rb"peak memory +([\d.]+)MB", p.stderr).group(1))
+
+
 def test_heic_that_says_to_be_small_gets_no_memory():
     row = [(10, 120, 200)] * 4000
     for kind in (heif.HEVC, heif.AV1):
@@ -270,32 +279,97 @@ def test_heic_that_says_to_be_small_gets_no_memory():
             harness.skip("libheif does not write it")
         took = []
         for data_ in (picture, lying(picture, 16)):
-            p = subprocess.run([harness.UFOP, "process", "--time",
-                                "thumbnail/w/8", "-"], input=data_,
-                               capture_output=True, timeout=60)
-            check_eq(p.returncode, 65 if took else 0, p.stderr)
-            took.append(float(re.search(rb"peak memory +([\d.]+)MB",
-                                        p.stderr).group(1)))
+            took.append(process("thumbnail/w/8", data_, 65 if took else 0)[2])
         # 16 megapixels need 100 MB and more; 256 pixels have a few to spare.
         check(took[0] > 90 and took[1] < took[0] * 0.6, "MB: %r", took)
 
 
 def test_thumbnail_of_12_megapixels_needs_little_memory():
     """Its pixels would be 36 MB, and 48 MB with what stands beside them."""
-    def process(cmd, picture):
-        p = subprocess.run([harness.UFOP, "process", "--time", cmd, "-"],
-                           input=picture, capture_output=True, timeout=60)
-        check_eq(p.returncode, 0, p.stderr)
-        return p.stdout, float(re.search(rb"peak memory +([\d.]+)MB",
-                                         p.stderr).group(1))
-
-    large, took = process("imageMogr2/thumbnail/4000x3000!/format/jpg",
+    large, _, took = process("imageMogr2/thumbnail/4000x3000!/format/jpg",
                           data("kleiber.jpg"))
     check_eq(pictures.size_of(large), ("jpg", 4000, 3000))
     check(took > 15, "making it took %g MB", took)
     for cmd in ("thumbnail/w/200", "imageView2/1/w/300/h/300/format/webp"):
-        small, took = process(cmd, large)
+        _, _, took = process(cmd, large)
         check(took < 45, "%s took %g MB", cmd, took)
+
+
+def zeros(n):
+    """n of them as Deflate writes them."""
+    z, block = zlib.compressobj(6), bytes(1 << 20)
+    return b"".join(z.compress(block[:min(n - at, 1 << 20)])
+                    for at in range(0, n, 1 << 20)) + z.flush()
+
+
+def lzw_zeros(n):
+    """At least n of them as LZW writes them: each run is longer by one."""
+    text = format(256, "09b")
+    cycle = "0" * 9 + "".join(
+        format(code, "0%db" % (9 + (code > 510) + (code > 1022) +
+                               (code > 2046)))
+        for code in range(258, 4094)) + format(256, "012b")
+    while n > 0:
+        text += cycle
+        n -= sum(range(1, 4094 - 256))
+    text += "0" * (-len(text) % 8)
+    return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def tiff_of(w, h, packing, data, **other):
+    """A TIFF whose directory says what it is told, behind its pixels."""
+    tags = {256: w, 257: h, 258: 8, 259: packing, 262: 1, 273: 8, 277: 1,
+            278: h, 279: len(data)}
+    for name, value in other.items():
+        tags[{"bits": 258, "colours": 262, "samples": 277, "rows": 278,
+              "bytes": 279, "tile_w": 322, "tile_h": 323,
+              "at": 324, "size": 325}[name]] = value
+    if "tile_w" in other:
+        tags = {t: v for t, v in tags.items() if t not in (273, 278, 279)}
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack(
+        "<H", len(tags)) + b"".join(struct.pack("<HHII", t, 4, 1, v)
+                                    for t, v in sorted(tags.items())) + bytes(4)
+
+
+@harness.deadline(120)
+def test_small_tiff_gets_little_memory():
+    """
+    144 megapixels, 576 MB of them, that are looked at for a thumbnail or are
+    refused; and files that lie about what they need.
+    """
+    w = h = 12000
+    grey, rgb = zeros(w * h), zeros(3 * w * h)
+    deflate, lzw, runs = 8, 5, 32773
+    tile = {"tile_w": w, "tile_h": h, "at": 8, "size": len(rgb)}
+    ok = 0
+    too_big = bad = 65
+    rows = (
+        ("a strip", tiff_of(w, h, deflate, grey), ok, b""),
+        ("a strip of colours", tiff_of(w, h, deflate, rgb, colours=2,
+                                       samples=3), ok, b""),
+        ("a strip of LZW", tiff_of(w, h, lzw, lzw_zeros(w * h)), ok, b""),
+        ("a strip of bits", tiff_of(w, h, deflate, zeros(w * h // 8), bits=1),
+         ok, b""),
+        ("a strip of runs", tiff_of(w, h, runs, b"\x81\0" * (w * h // 128)),
+         too_big, b"smaller strips"),
+        ("a tile", tiff_of(w, h, deflate, rgb, colours=2, samples=3, **tile),
+         too_big, b"smaller strips"),
+        ("a tile around a pixel", tiff_of(1, 1, deflate, rgb, colours=2,
+                                          samples=3, **tile),
+         too_big, b"smaller strips"),
+        ("rows without end", tiff_of(99, 99, deflate, zeros(9801),
+                                     rows=0xffffffff), ok, b""),
+        ("bytes without end", tiff_of(w, h, deflate, b"", bytes=0xfffffff0),
+         bad, b""),
+        ("many samples", tiff_of(w, h, deflate, b"", samples=65535, colours=2),
+         bad, b""),
+        ("long samples", tiff_of(w, h, deflate, b"", bits=64), bad, b""),
+        ("many rows", tiff_of(1, 0x7fffffff, deflate, b"", rows=1), bad, b""),
+    )
+    for name, picture, status, says in rows:
+        _, said, took = process("thumbnail/w/50/format/png", picture, status)
+        check(says in said, "%s: %r", name, said)
+        check(took < 60, "%s took %g MB", name, took)
 
 
 def test_pictures_that_need_too_much_memory(s):

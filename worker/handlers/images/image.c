@@ -257,24 +257,22 @@ image_to_rgb3(struct image *im, struct ufop_err *err)
 
 /* ---- alpha ----------------------------------------------------------- */
 
-static int
-drop_alpha(struct image *im, const unsigned char *over, struct ufop_err *err)
+/* In place: what is written never overtakes what is read. */
+static void
+drop_alpha(struct image *im, const unsigned char *over)
 {
-	const struct plane *a = &im->plane[0];
-	struct image out;
-	unsigned char grey[3];
+	struct plane *a = &im->plane[0];
+	unsigned char grey[3], *to = im->mem;
+	size_t row = (size_t)a->w * (size_t)(a->n - 1);
 	int n = a->n - 1;
 
 	if (over != NULL && n == 1) {
 		grey[0] = over[1];
 		over = grey;
 	}
-	if (image_init(&out, im->model, false, a->w, a->h, err) == -1)
-		return (-1);
 	for (int y = 0; y < a->h; y++) {
 		const unsigned char *s = a->p + (size_t)y * a->stride;
-		unsigned char *d = out.plane[0].p +
-		    (size_t)y * out.plane[0].stride;
+		unsigned char *d = to + (size_t)y * row;
 
 		for (int x = 0; x < a->w; x++, s += n + 1, d += n) {
 			unsigned al = s[n];
@@ -284,29 +282,26 @@ drop_alpha(struct image *im, const unsigned char *over, struct ufop_err *err)
 				    div255(s[c] * al + over[c] * (255 - al));
 		}
 	}
-	out.plane[0].x0 = a->x0;
-	out.plane[0].y0 = a->y0;
-	out.plane[0].sx = a->sx;
-	out.plane[0].sy = a->sy;
-	image_release(im);
-	*im = out;
-	return (0);
+	a->p = to;
+	a->n = n;
+	a->stride = row;
+	im->alpha = false;
 }
 
-int
-image_flatten(struct image *im, const unsigned char rgb[3],
-    struct ufop_err *err)
+void
+image_flatten(struct image *im, const unsigned char rgb[3])
 {
-	return (im->alpha ? drop_alpha(im, rgb, err) : 0);
+	if (im->alpha)
+		drop_alpha(im, rgb);
 }
 
-int
-image_drop_opaque(struct image *im, struct ufop_err *err)
+void
+image_drop_opaque(struct image *im)
 {
 	const struct plane *a = &im->plane[0];
 
 	if (!im->alpha)
-		return (0);
+		return;
 	for (int y = 0; y < a->h; y++) {
 		const unsigned char *s = a->p + (size_t)y * a->stride +
 		    (a->n - 1);
@@ -315,9 +310,9 @@ image_drop_opaque(struct image *im, struct ufop_err *err)
 		for (int x = 0; x < a->w; x++)
 			all &= s[(size_t)x * (size_t)a->n];
 		if (all != 255)
-			return (0);
+			return;
 	}
-	return (drop_alpha(im, NULL, err));
+	drop_alpha(im, NULL);
 }
 
 void

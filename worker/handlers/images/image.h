@@ -95,10 +95,9 @@ int	 image_to_rgb(struct image *, struct ufop_err *);
 int	 image_to_rgb3(struct image *, struct ufop_err *);
 
 /* Blend over a colour (r, g, b; grey images use g) and drop the alpha. */
-int	 image_flatten(struct image *, const unsigned char rgb[3],
-	    struct ufop_err *);
+void	 image_flatten(struct image *, const unsigned char rgb[3]);
 /* Drop the alpha when it says nothing: every pixel opaque. */
-int	 image_drop_opaque(struct image *, struct ufop_err *);
+void	 image_drop_opaque(struct image *);
 
 /*
  * Colour times alpha, in place.  Resampling mixes pixels, and a transparent

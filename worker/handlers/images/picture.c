@@ -330,8 +330,7 @@ resample(struct picture *p, bool half, struct ufop_err *err)
 		}
 		return (0);
 	}
-	if (image_drop_opaque(im, err) == -1)
-		return (-1);
+	image_drop_opaque(im);
 	image_premultiply(im);
 	if ((im->nplanes == 3 ? image_init_planar(&out, w, h, cw, ch, err) :
 	    image_init(&out, im->model, im->alpha, w, h, err)) == -1)
@@ -660,9 +659,8 @@ picture_write(struct picture *p, const struct codec *codec,
 	    err) == -1)
 		return (-1);
 	start = now_us();
-	if (!codec->takes_alpha &&
-	    image_flatten(im, rgb != NULL ? rgb : white, err) == -1)
-		return (-1);
+	if (!codec->takes_alpha)
+		image_flatten(im, rgb != NULL ? rgb : white);
 	if ((!ycc || im->model == IMAGE_CMYK ||
 	    (codec->only_planes && im->nplanes == 1)) &&
 	    image_to_rgb(im, err) == -1)

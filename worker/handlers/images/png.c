@@ -433,6 +433,9 @@ decode_png(struct png *png, struct image *im, unsigned char **raw,
 	size_t n = row_bytes(png, png->w), size = 0;
 	int bpp = png->samples * png->depth < 8 ? 1 :
 	    png->samples * png->depth / 8;
+	/* Rows as we want them, but for the filters' bytes: no copy. */
+	bool as_is = !png->interlaced && png->depth == 8 && !png->trns &&
+	    png->color != PNG_PALETTE;
 	unsigned char *zero, *at;
 
 	if (png->interlaced)
@@ -447,15 +450,17 @@ decode_png(struct png *png, struct image *im, unsigned char **raw,
 	/* A row of zeros stands in front, for the first row to look up to. */
 	if ((zero = *raw = image_malloc(n + size, err)) == NULL)
 		return (-1);
+	/* Before any of it is filled: there may not be room for both. */
+	if (!as_is && image_init(im, model, alpha, (int)png->w, (int)png->h,
+	    err) == -1)
+		return (-1);
 	memset(zero, 0, n);
 	at = zero + n;
 	if (inflate(png, at, size, err) == -1)
 		return (-1);
 	if (!png->interlaced && unfilter(at, png->h, n, bpp, zero, err) == -1)
 		return (-1);
-	if (!png->interlaced && png->depth == 8 && !png->trns &&
-	    png->color != PNG_PALETTE) {
-		/* As we want it, but for the filters' bytes: no copy. */
+	if (as_is) {
 		*im = (struct image){ .model = model, .alpha = alpha,
 		    .nplanes = 1, .mem = zero };
 		im->plane[0] = (struct plane){ .p = at + 1, .w = (int)png->w,
@@ -464,8 +469,6 @@ decode_png(struct png *png, struct image *im, unsigned char **raw,
 		*raw = NULL;
 		return (0);
 	}
-	if (image_init(im, model, alpha, (int)png->w, (int)png->h, err) == -1)
-		return (-1);
 	for (int i = 0; i < 7; i++) {
 		size_t px = (size_t)im->plane[0].n, pw, ph, pn;
 		uint32_t dx = 1, dy = 1, x0 = 0, y0 = 0;

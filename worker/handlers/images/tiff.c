@@ -2,14 +2,35 @@
 /*
  * TIFF by libtiff: the first page in, whatever its kind, by libtiff's own
  * conversion to RGBA; 8-bit samples packed by Deflate out.
+ *
+ * A page comes in pieces, strips or tiles, and a small file can say that it has
+ * one piece of all its rows.  So pixels are taken band by band, and what is not
+ * looked at, or would be averaged away, is not kept: beside the picture that
+ * comes out there is one piece in memory.  Large strips are not even that, they
+ * are read row by row, where their compression lets us; where it does not, a
+ * page of too large pieces is refused before one is read.
  */
 #include "codec.h"
 #include "exif.h"
 
+#include <math.h>
 #include <tiffio.h>
 
 /* No single piece of a file may ask libtiff for more. */
 #define ALLOC_MAX	((tmsize_t)512 << 20)
+
+/*
+ * Bytes of a piece and of the pixels made of it: strips that need more are read
+ * row by row, others at once, which for Deflate also compares their sum.
+ */
+#define WHOLE_MAX	((uint64_t)64 << 20)
+/* The same of what cannot be read row by row: more is refused. */
+#define PIECE_MAX	((uint64_t)256 << 20)
+#define BAND_ROWS	64	/* at least so many are asked for at once */
+/* Samples on a side that are averaged: sums of 255 * 255 fit 32 bits. */
+#define AVERAGE_MAX	255
+/* What averaging leaves for the resampling kernel, as in resize.h. */
+#define AVERAGE_LEAVES	3
 
 /* A file in memory: read from p, or written to out. */
 struct file {
@@ -185,43 +206,252 @@ profile(const unsigned char *p, size_t len, size_t *out_len)
 	return (copy);
 }
 
-static int
-read_page(TIFF *t, struct image *im, const struct decode_hints *hints,
-    struct file *f, struct ufop_err *err)
+/* ---- pixels ---------------------------------------------------------- */
+
+/* A page on its way into an image. */
+struct page {
+	TIFF		*t;
+	TIFFRGBAImage	 rgba;
+	struct file	*f;
+	bool		 ignore_error;
+	uint32_t	 w, h;
+	uint32_t	 x0, y0, x1, y1;	/* of it, what is looked at */
+	bool		 multiplied;	/* alpha into colours */
+	struct image	*im;
+	uint32_t	 k;		/* k x k samples become one */
+	uint32_t	*sums;		/* of the rows so far, r g b a; k > 1 */
+};
+
+/*
+ * Whether libtiff hands out rows of its strips, each as soon as it is there.  Of
+ * PackBits it does, but loses runs that some writers let go on in the next row.
+ */
+static bool
+has_rows(const struct page *pg)
 {
-	struct plane *pl = &im->plane[0];
-	TIFFRGBAImage page;
-	char why[1024] = "";
-	size_t n = (size_t)pl->w * (size_t)pl->h;
-	unsigned char *p = pl->p;
-	bool multiplied;
-	int ok;
+	uint16_t compression = COMPRESSION_NONE;
 
-	if (!TIFFRGBAImageBegin(&page, t, !hints->ignore_error, why)) {
-		snprintf(f->why, sizeof(f->why), "%.100s", why);
-		return (bad(err, f));
+	TIFFGetFieldDefaulted(pg->t, TIFFTAG_COMPRESSION, &compression);
+	switch (compression) {
+	case COMPRESSION_NONE:
+	case COMPRESSION_CCITTRLE:
+	case COMPRESSION_CCITTFAX3:
+	case COMPRESSION_CCITTFAX4:
+	case COMPRESSION_LZW:
+	case COMPRESSION_JPEG:
+	case COMPRESSION_ADOBE_DEFLATE:
+	case COMPRESSION_DEFLATE:
+	case COMPRESSION_LZMA:
+	case COMPRESSION_ZSTD:
+		/* Rows of YCbCr share samples; JPEG's are RGB by now. */
+		return (!TIFFIsTiled(pg->t) && pg->rgba.isContig &&
+		    pg->rgba.photometric != PHOTOMETRIC_YCBCR);
 	}
-	/* As stored: turning is not libtiff's work. */
-	page.orientation = page.req_orientation = ORIENTATION_TOPLEFT;
-	ok = TIFFRGBAImageGet(&page, im->mem, (uint32_t)pl->w,
-	    (uint32_t)pl->h);
-	im->alpha = page.alpha != 0;
-	/* libtiff multiplies alpha into colours, but leaves grey as it is. */
-	multiplied = page.alpha == EXTRASAMPLE_ASSOCALPHA ||
-	    page.photometric == PHOTOMETRIC_RGB;
-	TIFFRGBAImageEnd(&page);
-	if (!ok && !hints->ignore_error)
-		return (bad(err, f));
-	for (size_t i = 0; i < n && im->alpha && multiplied; i++, p += 4)
-		for (int c = 0; c < 3 && p[3] != 0 && p[3] != 255; c++) {
-			int v = (p[c] * 255 + p[3] / 2) / p[3];
+	return (false);
+}
 
-			p[c] = (unsigned char)(v > 255 ? 255 : v);
+/* Straight colours of n pixels whose alpha is as libtiff leaves it. */
+static void
+put_row(const struct page *pg, unsigned char *d, const unsigned char *s,
+    uint32_t n)
+{
+	for (uint32_t x = 0; x < n; x++, s += 4) {
+		for (int c = 0; c < 3; c++) {
+			int v = s[c];
+
+			if (pg->multiplied && s[3] != 0 && s[3] != 255)
+				v = (v * 255 + s[3] / 2) / s[3];
+			*d++ = (unsigned char)(v > 255 ? 255 : v);
 		}
-	if (im->alpha)
-		return (0);
-	im->alpha = true;
-	return (image_drop_opaque(im, err));
+		if (pg->im->alpha)
+			*d++ = s[3];
+	}
+}
+
+/* Add n pixels to the sums; a colour counts as much as it shows. */
+static void
+add_row(struct page *pg, const unsigned char *s, uint32_t n)
+{
+	uint32_t *sum = pg->sums;
+
+	for (uint32_t x = 0; x < n; x += pg->k, sum += 4)
+		for (uint32_t i = 0; i < pg->k && x + i < n; i++, s += 4) {
+			uint32_t a = pg->im->alpha ? s[3] : 255;
+			uint32_t m = pg->multiplied ? 255 : a;
+
+			for (int c = 0; c < 3; c++)
+				sum[c] += s[c] * m;
+			sum[3] += a;
+		}
+}
+
+/* The means of what was added, from so many rows, and begin anew. */
+static void
+put_means(struct page *pg, unsigned char *d, uint32_t rows)
+{
+	const struct plane *pl = &pg->im->plane[0];
+	uint32_t *sum = pg->sums, n = pg->x1 - pg->x0;
+
+	for (uint32_t x = 0; x < n; x += pg->k, sum += 4) {
+		uint32_t all = rows * (n - x < pg->k ? n - x : pg->k);
+		uint64_t a = sum[3];
+
+		for (int c = 0; c < 3; c++) {
+			uint64_t v = a == 0 ? 0 : (sum[c] + a / 2) / a;
+
+			*d++ = (unsigned char)(v > 255 ? 255 : v);
+		}
+		if (pl->n == 4)
+			*d++ = (unsigned char)((a + all / 2) / all);
+	}
+	memset(pg->sums, 0, (size_t)pl->w * 4 * sizeof(*pg->sums));
+}
+
+/* Row y of the page, all of its pixels; rows come from the top down. */
+static void
+take_row(struct page *pg, uint32_t y, const uint32_t *pixels)
+{
+	const unsigned char *s = (const unsigned char *)(pixels + pg->x0);
+	const struct plane *pl = &pg->im->plane[0];
+	uint32_t n = pg->x1 - pg->x0, i;
+	unsigned char *d;
+
+	if (y < pg->y0 || y >= pg->y1)
+		return;
+	i = y - pg->y0;
+	d = pl->p + (size_t)(i / pg->k) * pl->stride;
+	if (pg->k == 1) {
+		put_row(pg, d, s, n);
+		return;
+	}
+	add_row(pg, s, n);
+	if (i % pg->k == pg->k - 1 || y == pg->y1 - 1)
+		put_means(pg, d, i % pg->k + 1);
+}
+
+/* Row by row; what cannot be read of a strip is left empty, or an error. */
+static int
+read_rows(struct page *pg, uint32_t strip_rows, struct ufop_err *err)
+{
+	tmsize_t size = TIFFScanlineSize(pg->t);
+	uint32_t *pixels = image_malloc((size_t)pg->w * 4, err);
+	unsigned char *row = image_malloc((size_t)size, err);
+	uint32_t y = pg->y0 - pg->y0 % strip_rows, skip = 0;
+	int ret = pixels == NULL || row == NULL ? -1 : 0;
+
+	if (ret == 0)
+		memset(row, 0, (size_t)size);
+	for (; ret == 0 && y < pg->y1; y++) {
+		if (y % strip_rows == 0)
+			skip = 0;
+		if (skip == 0 && TIFFReadScanline(pg->t, row, y, 0) != 1) {
+			if (!pg->ignore_error)
+				ret = bad(err, pg->f);
+			/* It goes on with the next strip. */
+			skip = 1;
+		}
+		if (skip)
+			memset(pixels, 0, (size_t)pg->w * 4);
+		else if (y >= pg->y0)
+			pg->rgba.put.contig(&pg->rgba, pixels, 0, 0, pg->w, 1,
+			    0, 0, row);
+		take_row(pg, y, pixels);
+	}
+	free(pixels);
+	free(row);
+	return (ret);
+}
+
+/* Some rows of pieces at a time, by libtiff's own loop over them. */
+static int
+read_bands(struct page *pg, uint32_t rows, struct ufop_err *err)
+{
+	size_t size = (size_t)pg->w * rows * 4;
+	uint32_t *pixels = image_malloc(size, err);
+
+	if (pixels == NULL)
+		return (-1);
+	for (uint32_t y = pg->y0 - pg->y0 % rows; y < pg->y1; y += rows) {
+		uint32_t n = pg->h - y < rows ? pg->h - y : rows;
+
+		/* libtiff leaves alone what it cannot read. */
+		memset(pixels, 0, size);
+		pg->rgba.row_offset = (int)y;
+		if (!TIFFRGBAImageGet(&pg->rgba, pixels, pg->w, n) &&
+		    !pg->ignore_error) {
+			free(pixels);
+			return (bad(err, pg->f));
+		}
+		for (uint32_t i = 0; i < n; i++)
+			take_row(pg, y + i, pixels + (size_t)i * pg->w);
+	}
+	free(pixels);
+	return (0);
+}
+
+/* The way that needs the least; what would need too much is refused. */
+static int
+read_pixels(struct page *pg, struct ufop_err *err)
+{
+	bool tiled = TIFFIsTiled(pg->t) != 0;
+	uint64_t piece = tiled ? TIFFTileSize64(pg->t) : TIFFStripSize64(pg->t);
+	uint64_t need;
+	uint32_t rows = 0, band;
+
+	TIFFGetFieldDefaulted(pg->t, tiled ? TIFFTAG_TILELENGTH :
+	    TIFFTAG_ROWSPERSTRIP, &rows);
+	rows = rows > pg->h ? pg->h : rows;
+	if (rows == 0 || piece == 0)
+		return (bad(err, pg->f));
+	band = rows < BAND_ROWS ? BAND_ROWS / rows * rows : rows;
+	band = band > pg->h ? pg->h : band;
+	/* Of planes, three and an alpha are read. */
+	need = piece > PIECE_MAX || pg->rgba.isContig ? piece : piece * 4;
+	need += (uint64_t)pg->w * band * 4;
+	if (has_rows(pg) && (pg->ignore_error || need > WHOLE_MAX) &&
+	    TIFFScanlineSize64(pg->t) <= WHOLE_MAX)
+		return (read_rows(pg, rows, err));
+	if (need > PIECE_MAX)
+		return (image_err(err, UFOP_TOO_BIG, "the TIFF is in pieces of "
+		    "which each needs %llu MB; save it in smaller strips or "
+		    "tiles", (unsigned long long)(need >> 20)));
+	return (read_bands(pg, band, err));
+}
+
+static int
+read_page(struct page *pg, const struct decode_hints *hints,
+    struct ufop_err *err)
+{
+	uint32_t w = pg->x1 - pg->x0, h = pg->y1 - pg->y0, k = 1;
+	double means = floor(hints->shrink / AVERAGE_LEAVES);
+	struct plane *pl = &pg->im->plane[0];
+	int ret = 0;
+
+	if (hints->resized && means > 1)
+		k = means < AVERAGE_MAX ? (uint32_t)means : AVERAGE_MAX;
+	/* As stored: turning is not libtiff's work. */
+	pg->rgba.orientation = pg->rgba.req_orientation = ORIENTATION_TOPLEFT;
+	/* libtiff multiplies alpha into colours, but leaves grey as it is. */
+	pg->multiplied = pg->rgba.alpha == EXTRASAMPLE_ASSOCALPHA ||
+	    pg->rgba.photometric == PHOTOMETRIC_RGB;
+	pg->k = k;
+	if (image_init(pg->im, IMAGE_RGB, pg->rgba.alpha != 0,
+	    (int)((w + k - 1) / k), (int)((h + k - 1) / k), err) == -1)
+		return (-1);
+	pl->x0 = pg->x0;
+	pl->y0 = pg->y0;
+	pl->sx = pl->sy = k;
+	if (k > 1 && (pg->sums = calloc((size_t)pl->w * 4,
+	    sizeof(*pg->sums))) == NULL)
+		ret = image_err(err, UFOP_TOO_BIG, "not enough memory");
+	if (ret == 0)
+		ret = read_pixels(pg, err);
+	free(pg->sums);
+	if (ret == 0)
+		image_drop_opaque(pg->im);
+	else
+		image_release(pg->im);
+	return (ret);
 }
 
 static int
@@ -229,20 +459,27 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
     size_t len, const struct decode_hints *hints, struct decode_notes *notes,
     struct ufop_err *err)
 {
+	const struct rect *r = &hints->region;
 	struct file f = { .p = p, .len = len };
-	TIFF *t = file_open(&f, "rm");
-	int ret;
+	struct page pg = { .t = file_open(&f, "rm"), .f = &f, .im = im,
+	    .ignore_error = hints->ignore_error, .w = (uint32_t)info->w,
+	    .h = (uint32_t)info->h, .x0 = (uint32_t)r->x, .y0 = (uint32_t)r->y,
+	    .x1 = (uint32_t)(r->x + r->w), .y1 = (uint32_t)(r->y + r->h) };
+	char why[1024] = "";
+	int ret = -1;
 
 	notes->shrink = 1;
-	if (t == NULL)
+	if (pg.t == NULL)
 		return (bad(err, &f));
-	ret = image_init(im, IMAGE_RGB, true, info->w, info->h, err);
-	/* libtiff leaves alone what it cannot read: that must not be old memory. */
-	if (ret == 0)
-		memset(im->mem, 0, im->plane[0].stride * (size_t)info->h);
-	if (ret == 0 && (ret = read_page(t, im, hints, &f, err)) == -1)
-		image_release(im);
-	TIFFClose(t);
+	if (TIFFRGBAImageBegin(&pg.rgba, pg.t, !hints->ignore_error, why)) {
+		ret = read_page(&pg, hints, err);
+		notes->shrink = (int)pg.k;
+		TIFFRGBAImageEnd(&pg.rgba);
+	} else {
+		snprintf(f.why, sizeof(f.why), "%.100s", why);
+		bad(err, &f);
+	}
+	TIFFClose(pg.t);
 	return (ret);
 }
 
