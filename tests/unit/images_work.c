@@ -7,6 +7,7 @@
 #include <jpeglib.h>
 
 #include "grammar.h"
+#include "heif.h"
 #include "unit.h"
 
 /* Grey, progressive, its last scan there so many times. */
@@ -167,5 +168,82 @@ test_images_work_of_frames(void)
 		CHECK_INT(repeat("thumbnail/50x", 1, &b), n == 5 ? 0 :
 		    UFOP_TOO_BIG);
 		free(b.p);
+	}
+}
+
+/* The header of a picture whose pixels are not there. */
+static size_t
+only_header(char *p, size_t size, int w, int h)
+{
+	return ((size_t)snprintf(p, size, "P6 %d %d 255\n", w, h));
+}
+
+/* So many frames, each without its pixels. */
+static size_t
+only_frames(unsigned char *p, int side, int n)
+{
+	static const unsigned char head[] = "GIF89a\0\0\0\0\x80\0\0"
+	    "\0\0\0\xff\xff\xff", frame[] = ",\0\0\0\0\1\0\1\0\0\2";
+
+	memcpy(p, head, sizeof(head) - 1);
+	p[6] = p[8] = (unsigned char)side;
+	p[7] = p[9] = (unsigned char)(side >> 8);
+	for (int i = 0; i < n; i++)
+		memcpy(p + sizeof(head) - 1 + (size_t)i * sizeof(frame), frame,
+		    sizeof(frame));
+	return (sizeof(head) - 1 + (size_t)n * sizeof(frame));
+}
+
+/*
+ * What is too much is refused before it is begun: whoever looked at the pixels
+ * would see that there are none.
+ */
+void
+test_images_work_is_refused_before_it_is_begun(void)
+{
+#define MARK	"/image/aHR0cDovL2EvbQ/dx/0/dy/0"	/* http://a/m */
+	static const struct { int w, h; const char *cmd; int code; } rows[] = {
+		{ 4000, 3000, "imageMogr2/rotate/1", UFOP_BAD_MEDIA },
+		{ 4000, 3000, "imageMogr2/rotate/1/rotate/1/rotate/1/rotate/1/"
+		    "rotate/1/rotate/1", UFOP_TOO_BIG },
+		{ 3500, 3500, "imageMogr2/rotate/45/rotate/45", UFOP_TOO_BIG },
+		{ 5000, 5000, "imageMogr2/blur/50x9", UFOP_BAD_MEDIA },
+		{ 5000, 5000, "imageMogr2/blur/50x9/blur/50x9", UFOP_TOO_BIG },
+		{ 12000, 9000, "imageMogr2/blur/1x1", UFOP_TOO_BIG },
+		{ 12000, 9000, "imageMogr2/blur/1x1/thumbnail/100x",
+		    UFOP_BAD_MEDIA },
+		{ 12000, 12000, "imageMogr2/sharpen/1", UFOP_TOO_BIG },
+		{ 12000, 12000, "roundPic/radius/100", UFOP_TOO_BIG },
+		{ 5000, 5000, "roundPic/radius/100", UFOP_BAD_MEDIA },
+		{ 4000, 3000, "imageMogr2/sharpen/1/crop/!10x10a9000a0",
+		    UFOP_BAD_INPUT },
+		{ 4000, 3000, "imageMogr2/format/avif", UFOP_TOO_BIG },
+		{ 3000, 2000, "imageMogr2/format/avif", UFOP_BAD_MEDIA },
+		{ 4900, 4900, "watermark/3" MARK MARK MARK, UFOP_BAD_MEDIA },
+		{ 4900, 4900, "watermark/3" MARK MARK MARK MARK MARK MARK MARK,
+		    UFOP_TOO_BIG },
+		{ 1000, 0, "imageMogr2/thumbnail/1200x", UFOP_BAD_MEDIA },
+		{ 1000, 0, "imageMogr2/thumbnail/1300x", UFOP_TOO_BIG },
+		{ 1000, 0, "imageMogr2/sharpen/1", UFOP_TOO_BIG },
+	};
+	char head[64], mark[64];
+	unsigned char frames[2048];
+
+	heif_setup();
+	kit_serve('m', mark, only_header(mark, sizeof(mark), 4900, 4900));
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		bool still = rows[i].h > 0;
+		const void *p = still ? (void *)head : frames;
+		size_t len = still ? only_header(head, sizeof(head), rows[i].w,
+		    rows[i].h) : only_frames(frames, rows[i].w, 100);
+		struct ufop_err err;
+		int code;
+
+		if (strstr(rows[i].cmd, "avif") != NULL &&
+		    codec_check_writing(&codec_avif, &err) == -1)
+			continue;
+		code = kit_run(rows[i].cmd, p, len, NULL, NULL, &err);
+		CHECK_MSG(code == rows[i].code, "%dx%d, %s: %d (%s)", rows[i].w,
+		    rows[i].h, rows[i].cmd, code, err.msg);
 	}
 }

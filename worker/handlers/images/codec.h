@@ -86,7 +86,8 @@ struct codec {
 	bool		 only_planes;	/* of YCC: not interleaved */
 	bool		 lossy;		/* encode() heeds opts.quality */
 	int		 half_below;	/* quality: chroma is halved under it */
-	int		 max_side;	/* of what encode() writes */
+	int		 max_side;	/* of what encode() writes, and */
+	int64_t		 max_pixels;	/* in all; 0: as many as there are */
 	bool		(*match)(const unsigned char *, size_t);
 	/*
 	 * Fill info (zeroed by the caller) from the header alone, allocating

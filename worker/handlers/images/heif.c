@@ -446,10 +446,6 @@ encode(struct bytes *out, const struct image *im,
 	struct heif_error e;
 	int ret = 0;
 
-	if ((int64_t)im->plane[0].w * im->plane[0].h > AVIF_PIXELS_MAX)
-		return (image_err(err, UFOP_TOO_BIG, "the AVIF would be %dx%d; "
-		    "at most %d pixels are written; ask for a smaller one",
-		    im->plane[0].w, im->plane[0].h, AVIF_PIXELS_MAX));
 	*out = (struct bytes){ 0 };
 	ctx = api.heif_context_alloc();
 	e = api.heif_context_get_encoder_for_format(ctx, heif_compression_AV1,
@@ -481,6 +477,7 @@ const struct codec codec_avif = {
 	.name = "avif", .type = "image/avif", .can_read = can_read_av1,
 	.can_write = can_write_av1, .library = LIBRARY, .instead = &codec_jpeg,
 	.takes_alpha = true, .lossy = true, .max_side = 16384,
+	.max_pixels = AVIF_PIXELS_MAX,
 	.match = match_avif, .probe = probe, .decode = decode,
 	.profile = profile, .exif = exif, .encode = encode
 };

@@ -373,6 +373,14 @@ pending_profile(struct picture *p, size_t *len)
 	return (icc);
 }
 
+/* What is seen is from now on all that there is. */
+static void
+settle(struct picture *p)
+{
+	p->orient = 1;
+	p->view = p->bounds = (struct rect){ 0, 0, p->w, p->h };
+}
+
 int
 picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 {
@@ -381,6 +389,10 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 	int64_t start;
 	int ret;
 
+	if (p->dry) {
+		settle(p);
+		return (0);
+	}
 	if (!p->decoded && decode(p, ycc, half, err) == -1)
 		return (-1);
 	start = now_us();
@@ -396,8 +408,7 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 		return (-1);
 	if (!ycc && image_to_rgb(&p->image, err) == -1)
 		return (-1);
-	p->orient = 1;
-	p->view = p->bounds = (struct rect){ 0, 0, p->w, p->h };
+	settle(p);
 	for (int i = 0; i < p->image.nplanes; i++) {
 		struct plane *pl = &p->image.plane[i];
 
@@ -438,12 +449,12 @@ picture_rotate(struct picture *p, int degrees, const unsigned char rgba[4],
 	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
 	start = now_us();
-	if (operated(p, start, ops_rotate(&p->image, degrees, w, h, rgba,
-	    err)) == -1)
+	if (!p->dry && operated(p, start, ops_rotate(&p->image, degrees, w, h,
+	    rgba, err)) == -1)
 		return (-1);
 	p->w = w;
 	p->h = h;
-	p->view = p->bounds = (struct rect){ 0, 0, w, h };
+	settle(p);
 	return (0);
 }
 
@@ -456,6 +467,8 @@ picture_blur(struct picture *p, int radius, double sigma,
 	if (blur_work(p, radius, err) == -1 ||
 	    picture_pixels(p, true, false, err) == -1)
 		return (-1);
+	if (p->dry)
+		return (0);
 	start = now_us();
 	return (operated(p, start, ops_blur(&p->image, radius, sigma, err)));
 }
@@ -468,6 +481,8 @@ picture_sharpen(struct picture *p, struct ufop_err *err)
 	if (blur_work(p, 0, err) == -1 ||
 	    picture_pixels(p, true, false, err) == -1)
 		return (-1);
+	if (p->dry)
+		return (0);
 	start = now_us();
 	return (operated(p, start, ops_sharpen(&p->image, err)));
 }
@@ -477,8 +492,11 @@ picture_round(struct picture *p, double rx, double ry, struct ufop_err *err)
 {
 	int64_t start;
 
-	if (picture_pixels(p, false, false, err) == -1)
+	if (picture_work(p, (double)p->w * p->h, err) == -1 ||
+	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
+	if (p->dry)
+		return (0);
 	start = now_us();
 	return (operated(p, start, ops_round(&p->image, rx, ry, err)));
 }
@@ -519,10 +537,13 @@ mark_err(struct ufop_err *err)
 	    of_mark.msg));
 }
 
-/* made gets the mark's pixels as p needs them, unless they do not fit. */
+/*
+ * made gets the mark's pixels as p needs them, *w x *h, unless they do not fit
+ * or p is dry.
+ */
 static int
-make_mark(struct image *made, const struct mark *m, const struct picture *p,
-    bool *fits, struct ufop_err *err)
+make_mark(struct image *made, int *w, int *h, const struct mark *m,
+    const struct picture *p, bool *fits, struct ufop_err *err)
 {
 	struct geometry size;
 	struct picture mark;
@@ -533,6 +554,7 @@ make_mark(struct image *made, const struct mark *m, const struct picture *p,
 		    "has no bytes; check what '%.200s' answers", m->url));
 	ret = picture_open(&mark, p->limits, m->data, m->data_len, err);
 	if (ret == 0) {
+		mark.dry = p->dry;
 		picture_auto_orient(&mark);
 		size = mark_size(m, p, mark.w, mark.h);
 		*fits = size.w <= p->w && size.h <= p->h;
@@ -544,6 +566,8 @@ make_mark(struct image *made, const struct mark *m, const struct picture *p,
 	if (ret == 0 && *fits) {
 		*made = mark.image;
 		mark.image = (struct image){ 0 };
+		*w = mark.w;
+		*h = mark.h;
 	}
 	picture_release(&mark);
 	return (ret == -1 ? mark_err(err) : 0);
@@ -553,21 +577,23 @@ static int
 mark_image(struct picture *p, const struct mark *m, struct image *made,
     bool *fits, struct ufop_err *err)
 {
-	const struct plane *pl = &made->plane[0];
 	int64_t start = now_us();
+	int w = made->plane[0].w, h = made->plane[0].h;
 
-	if (made->nplanes == 0 && operated(p, start, make_mark(made, m, p, fits,
-	    err)) == -1)
+	if (made->nplanes == 0 && operated(p, start, make_mark(made, &w, &h, m,
+	    p, fits, err)) == -1)
 		return (-1);
 	if (!*fits)
 		return (0);
-	if (picture_work(p, (double)pl->w * pl->h, err) == -1 ||
+	if (picture_work(p, (double)w * h, err) == -1 ||
 	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
+	if (p->dry)
+		return (0);
 	start = now_us();
 	return (operated(p, start, ops_blend(&p->image, made,
-	    geometry_place(m->gravity, false, p->w, pl->w, m->dx),
-	    geometry_place(m->gravity, true, p->h, pl->h, m->dy),
+	    geometry_place(m->gravity, false, p->w, w, m->dx),
+	    geometry_place(m->gravity, true, p->h, h, m->dy),
 	    m->dissolve / 100.0, err)));
 }
 
@@ -586,8 +612,11 @@ mark_text(struct picture *p, const struct mark *m, bool *fits,
 	*fits = text.w <= p->w && text.h <= p->h;
 	if (!*fits)
 		return (0);
-	if (picture_pixels(p, false, false, err) == -1)
+	if (picture_work(p, (double)text.w * text.h, err) == -1 ||
+	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
+	if (p->dry)
+		return (0);
 	start = now_us();
 	if (text_draw(&text, &mask, err) == -1)
 		return (-1);
@@ -638,6 +667,11 @@ picture_check_output(const struct picture *p, const struct codec *codec,
 		return (image_err(err, UFOP_TOO_BIG, "the result would be "
 		    "%dx%d; a side of a %s has at most %d pixels", p->w, p->h,
 		    codec->name, codec->max_side));
+	if (codec->max_pixels > 0 && (int64_t)p->w * p->h > codec->max_pixels)
+		return (image_err(err, UFOP_TOO_BIG, "the result would be "
+		    "%dx%d; at most %lld pixels of a %s are written; ask for a "
+		    "smaller one", p->w, p->h, (long long)codec->max_pixels,
+		    codec->name));
 	return (0);
 }
 

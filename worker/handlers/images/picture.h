@@ -37,6 +37,11 @@ struct picture {
 	bool			 ignore_error;
 	struct image_info	 info;
 	int			 w, h;		/* as seen now, pixels */
+	/*
+	 * Nothing is decoded, made or written: every call only does what it does
+	 * to the sizes, asks for the work, and fails where it would fail for them.
+	 */
+	bool			 dry;
 	/* The rest is picture.c's own. */
 	int			 orient;	/* how stored pixels must be turned */
 	struct rect		 view;		/* what is seen of the stored ones */
@@ -83,7 +88,8 @@ int	 picture_rotate(struct picture *, int degrees,
  * Note that so many pixels are made.  UFOP_TOO_BIG when all that were since it
  * was opened are more than six times the limit on a result's: any number of
  * steps, each within its limits, would be any amount of work.  What follows asks
- * for itself, with twice its pixels for a rotation, and for blurs by radius.
+ * for itself, before it begins, with twice its pixels for a rotation, and for
+ * blurs by radius.
  */
 int	 picture_work(struct picture *, double pixels, struct ufop_err *);
 

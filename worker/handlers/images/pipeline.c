@@ -133,6 +133,17 @@ try_work(const struct codec *codec)
 	return (codec == &codec_jpeg ? 0.1 : codec == &codec_webp ? 1 : 6);
 }
 
+/* As the result's codec needs it: only JPEG can say how it is to be turned. */
+static const struct codec *
+turn_for_writing(struct picture *p, const struct spec *spec)
+{
+	const struct codec *codec = result_codec(p, spec);
+
+	if (spec->keep_orient && codec != &codec_jpeg)
+		picture_auto_orient(p);
+	return (codec);
+}
+
 /*
  * Halve the range of qualities until the largest is found that stays below the
  * limit; the least one is taken when none does.
@@ -142,14 +153,19 @@ fit(struct picture *p, const struct spec *spec, struct encode_opts *opts,
     const struct codec *codec, int64_t limit, struct picture_file *out,
     struct ufop_err *err)
 {
-	int low = 1, high = opts->quality - 1;
+	int low = 1, high = opts->quality - 1, tries = 0;
 
+	while (high >> tries > 0)
+		tries++;
+	if (picture_work(p, tries * try_work(codec) * p->w * p->h, err) == -1) {
+		free(out->bytes.p);
+		return (-1);
+	}
 	while (low <= high) {
 		struct picture_file f;
 
 		opts->quality = (low + high) / 2;
-		if (picture_work(p, try_work(codec) * p->w * p->h, err) == -1 ||
-		    picture_write(p, codec, opts, spec->background, &f, err) ==
+		if (picture_write(p, codec, opts, spec->background, &f, err) ==
 		    -1) {
 			free(out->bytes.p);
 			return (-1);
@@ -187,14 +203,11 @@ static int
 write_result(struct picture *p, const struct spec *spec,
     struct picture_file *out, struct ufop_err *err)
 {
-	const struct codec *codec = result_codec(p, spec);
+	const struct codec *codec = turn_for_writing(p, spec);
 	struct encode_opts opts = spec->opts;
 	int64_t limit = spec->size_limit.source ? (int64_t)p->len :
 	    spec->size_limit.bytes;
 
-	/* Only JPEG can say how it is to be turned; others must be turned. */
-	if (spec->keep_orient && codec != &codec_jpeg)
-		picture_auto_orient(p);
 	opts.quality = quality(spec, p);
 	opts.orient = spec->keep_orient ? p->info.orient : 1;
 	if (picture_write(p, codec, &opts, spec->background, out, err) == -1)
@@ -220,6 +233,34 @@ do_steps(struct picture *p, struct run *run, bool *fits, struct ufop_err *err)
 		if (do_step(p, run, &spec->steps[i], fits, err) == -1)
 			return (-1);
 	return (0);
+}
+
+/*
+ * What will be refused for its sizes or its work is refused now: p is taken
+ * through all steps without its pixels.  codec is what its frames will be
+ * written as, NULL when it stands still.
+ */
+static int
+plan(const struct picture *p, const struct spec *spec,
+    const struct codec *codec, struct ufop_err *err)
+{
+	struct run run = { .spec = spec };
+	struct picture dry = *p;
+	int frames = p->info.frames;
+	bool fits;
+
+	dry.dry = true;
+	if (do_steps(&dry, &run, &fits, err) == -1)
+		return (-1);
+	/* The source is given back. */
+	if (!fits)
+		return (0);
+	if (codec == NULL)
+		codec = turn_for_writing(&dry, spec);
+	else if (picture_work(&dry, dry.work * (frames - 1) +
+	    (double)dry.w * dry.h * frames, err) == -1)
+		return (-1);
+	return (picture_check_output(&dry, codec, err));
 }
 
 /* ---- moving pictures ------------------------------------------------- */
@@ -250,10 +291,9 @@ do_frame(struct picture *head, struct image *frame, int delay_ms,
 	if (ret == 0)
 		ret = image_to_rgb3(&p.image, err);
 	if (ret == 0 && *w == NULL) {
-		ret = picture_check_output(&p, codec, err);
-		if (ret == 0 && (*w = codec->write_frames(p.w, p.h,
-		    head->info.plays, &run->spec->opts, err)) == NULL)
-			ret = -1;
+		*w = codec->write_frames(p.w, p.h, head->info.plays,
+		    &run->spec->opts, err);
+		ret = *w != NULL ? 0 : -1;
 		out->w = p.w;
 		out->h = p.h;
 	}
@@ -291,6 +331,8 @@ run_frames(struct picture *head, struct run *run, const struct codec *codec,
 		    "of %dx%d; at most %d frames and %lld pixels in all are "
 		    "taken", in->frames, in->w, in->h, head->limits->max_frames,
 		    (long long)head->limits->max_pixels));
+	if (plan(head, run->spec, codec, err) == -1)
+		return (-1);
 	if ((r = in->codec->read_frames(in, head->data, head->len, err)) == NULL)
 		return (-1);
 	*out = (struct picture_file){ .codec = codec };
@@ -326,7 +368,9 @@ pipeline_run(const struct spec *spec, const struct limits *limits,
 	if (ret == 0 && p.info.frames > 1 && moves(&p, spec)) {
 		ret = run_frames(&p, &run, result_codec(&p, spec), out, err);
 	} else if (ret == 0) {
-		ret = do_steps(&p, &run, &fits, err);
+		ret = plan(&p, spec, NULL, err);
+		if (ret == 0)
+			ret = do_steps(&p, &run, &fits, err);
 		if (ret == 0)
 			ret = fits ? write_result(&p, spec, out, err) :
 			    give_back(&p, out, err);
