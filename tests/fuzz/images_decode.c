@@ -16,6 +16,9 @@
  * the runs.  A whole file of each format is put into DIR at the start: no
  * fuzzer finds one by itself.
  */
+#include <tiffio.h>
+#include <unistd.h>
+
 #include "info.h"
 #include "pipeline.h"
 
@@ -129,6 +132,75 @@ seed_moving(const char *dir, const struct codec *codec)
 	free(out.p);
 }
 
+/*
+ * TIFF as others write it: 40x40 pixels of 3 samples in strips, or in tiles when
+ * tile is not 0, interleaved or plane after plane.
+ */
+static void
+seed_tiff(const char *dir, int compression, int strip, int tile, bool planes)
+{
+	static unsigned char row[64 * 64 * 3], file[1 << 16];
+	static int number;
+	char path[4096], name[64];
+	size_t n;
+	TIFF *t;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/tiff", dir);
+	if ((t = TIFFOpen(path, "w")) == NULL)
+		abort();
+	TIFFSetField(t, TIFFTAG_IMAGEWIDTH, 40);
+	TIFFSetField(t, TIFFTAG_IMAGELENGTH, 40);
+	TIFFSetField(t, TIFFTAG_BITSPERSAMPLE, 8);
+	TIFFSetField(t, TIFFTAG_SAMPLESPERPIXEL, 3);
+	TIFFSetField(t, TIFFTAG_PHOTOMETRIC, compression == COMPRESSION_JPEG ?
+	    PHOTOMETRIC_YCBCR : PHOTOMETRIC_RGB);
+	TIFFSetField(t, TIFFTAG_PLANARCONFIG, planes ?
+	    PLANARCONFIG_SEPARATE : PLANARCONFIG_CONTIG);
+	TIFFSetField(t, TIFFTAG_COMPRESSION, compression);
+	if (compression == COMPRESSION_JPEG)
+		TIFFSetField(t, TIFFTAG_JPEGCOLORMODE, JPEGCOLORMODE_RGB);
+	if (tile > 0) {
+		TIFFSetField(t, TIFFTAG_TILEWIDTH, tile);
+		TIFFSetField(t, TIFFTAG_TILELENGTH, tile);
+	} else
+		TIFFSetField(t, TIFFTAG_ROWSPERSTRIP, strip);
+	for (uint32_t y = 0; y < 40; y += tile > 0 ? (uint32_t)tile : 1)
+		for (uint16_t c = 0; c < (planes ? 3 : 1); c++) {
+			for (size_t i = 0; i < sizeof(row); i++)
+				row[i] = (unsigned char)(i * (y + 3) / 9 + c);
+			for (uint32_t x = 0; tile > 0 && x < 40;
+			    x += (uint32_t)tile)
+				TIFFWriteTile(t, row, x, y, 0, c);
+			if (tile == 0)
+				TIFFWriteScanline(t, row, y, c);
+		}
+	TIFFClose(t);
+	if ((f = fopen(path, "rb")) == NULL)
+		abort();
+	n = fread(file, 1, sizeof(file), f);
+	fclose(f);
+	unlink(path);
+	snprintf(name, sizeof(name), "tiff-%d", number++);
+	seed(dir, name, file, n);
+}
+
+static void
+seed_tiffs(const char *dir)
+{
+	static const int compressions[] = {
+		COMPRESSION_NONE, COMPRESSION_LZW, COMPRESSION_JPEG,
+		COMPRESSION_PACKBITS, COMPRESSION_ADOBE_DEFLATE
+	};
+
+	for (size_t i = 0; i < 5; i++) {
+		seed_tiff(dir, compressions[i], i % 2 ? 40 : 16, 0, false);
+		seed_tiff(dir, compressions[i], 0, i % 2 ? 16 : 64, false);
+	}
+	seed_tiff(dir, COMPRESSION_LZW, 9, 0, true);
+	seed_tiff(dir, COMPRESSION_NONE, 0, 32, true);
+}
+
 /* What is only read, by hand. */
 static void
 seed_only_read(const char *dir)
@@ -154,6 +226,7 @@ LLVMFuzzerInitialize(int *argc, char ***argv)
 	seed_stills(dir);
 	seed_moving(dir, &codec_gif);
 	seed_moving(dir, &codec_webp);
+	seed_tiffs(dir);
 	seed_only_read(dir);
 	return (0);
 }
