@@ -26,6 +26,17 @@ __lsan_default_suppressions(void)
 	return ("leak:libdav1d");
 }
 
+/*
+ * The cap on what libheif may take is not there under AddressSanitizer: instead,
+ * no single piece of memory may be larger than any of our pictures needs.
+ */
+const char	*__asan_default_options(void);
+const char *
+__asan_default_options(void)
+{
+	return ("allocator_may_return_null=1:max_allocation_size_mb=128");
+}
+
 #define NFILES	4
 
 static struct bytes files[NFILES];
