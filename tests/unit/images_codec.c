@@ -253,21 +253,58 @@ test_images_png_kinds(void)
 void
 test_images_png_every_flipped_bit_is_noticed(void)
 {
+	/* As it is, in passes, and by a palette. */
+	static const struct encode_opts opts[] = {
+		{ 0 }, { .interlace = true }, { .colours = 9 }
+	};
+
+	for (int k = 0; k < 3; k++) {
+		struct ufop_err err;
+		struct image in;
+		struct bytes b;
+
+		kit_noise(&in, IMAGE_RGB, false, 9, 7);
+		CHECK(codec_png.encode(&b, &in, &opts[k], &err) == 0);
+		for (size_t i = 0; i < b.len * 8; i++) {
+			int code;
+
+			b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
+			code = kit_try_decode(b.p, b.len);
+			CHECK_MSG(code == UFOP_BAD_MEDIA ||
+			    code == UFOP_TOO_BIG, "%d, bit %zu of byte %zu: %d",
+			    k, i % 8, i / 8, code);
+			b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
+		}
+		CHECK_INT(kit_try_decode(b.p, b.len), 0);
+		for (size_t n = 1; n < b.len; n++)
+			CHECK_MSG(kit_try_decode(b.p, n) == UFOP_BAD_MEDIA,
+			    "%d: %zu of %zu bytes", k, n, b.len);
+		free(b.p);
+		image_release(&in);
+	}
+}
+
+/*
+ * Deflate has a sum of each strip.  It is a simple one, which bytes that go up
+ * and down leave as it is, and the bits that fill up the last byte say nothing.
+ */
+void
+test_images_tiff_flipped_bits_of_pixels_are_noticed(void)
+{
+	size_t all = 0, noticed = 0;
 	struct image in;
 	struct bytes b;
 
-	kit_noise(&in, IMAGE_RGB, false, 9, 7);
-	b = kit_encode(&codec_png, &in, 0, 1);
-	for (size_t i = 0; i < b.len * 8; i++) {
-		int code;
-
+	kit_noise(&in, IMAGE_RGB, false, 90, 40);
+	b = kit_encode(&codec_tiff, &in, 0, 1);
+	CHECK(le32(b.p + 4) > 5000);
+	/* Strips come first, and the directory behind them. */
+	for (size_t i = 8 * 8; i < le32(b.p + 4) * 8; i += 3, all++) {
 		b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
-		code = kit_try_decode(b.p, b.len);
-		CHECK_MSG(code == UFOP_BAD_MEDIA || code == UFOP_TOO_BIG,
-		    "bit %zu of byte %zu: %d", i % 8, i / 8, code);
+		noticed += kit_try_decode(b.p, b.len) == UFOP_BAD_MEDIA;
 		b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
 	}
-	CHECK_INT(kit_try_decode(b.p, b.len), 0);
+	CHECK_MSG(noticed * 1000 > all * 995, "%zu of %zu", noticed, all);
 	free(b.p);
 	image_release(&in);
 }
@@ -473,43 +510,64 @@ test_images_jpeg_flipped_bits_do_no_harm(void)
 	free(photo);
 }
 
-/* The same for the other formats; none but PNG has a checksum over all. */
+/*
+ * The same for the other formats; none but PNG has a checksum over all.  Where it
+ * is cut off anywhere, it is noticed.
+ */
 void
 test_images_flipped_bits_do_no_harm(void)
 {
-	static const struct codec *const codecs[] = {
-		&codec_webp, &codec_gif, &codec_tiff, &codec_bmp, &codec_tga,
-		&codec_avif
+	static const struct {
+		const struct codec *codec;
+		int		 quality;
+		bool		 interlace;
+		size_t		 idle;	/* bytes at the end that say nothing */
+	} rows[] = {
+		{ &codec_jpeg, 75, true, 2 }, { &codec_webp, 75, false, 0 },
+		{ &codec_webp, 100, false, 0 }, { &codec_gif, 75, false, 1 },
+		{ &codec_gif, 75, true, 1 }, { &codec_tiff, 75, false, 8 },
+		{ &codec_bmp, 75, false, 0 }, { &codec_tga, 75, false, 0 },
+		{ &codec_avif, 75, false, 0 }, { &codec_avif, 100, false, 0 },
 	};
 	struct ufop_err err;
 
 	heif_setup();
-	for (size_t c = 0; c < sizeof(codecs) / sizeof(codecs[0]); c++)
-		for (int alpha = 0; alpha < 2; alpha++) {
-			struct image im;
-			struct bytes b;
-			size_t step;
+	for (size_t c = 0; c < 2 * sizeof(rows) / sizeof(rows[0]); c++) {
+		const struct codec *codec = rows[c / 2].codec;
+		const struct encode_opts opts = {
+			.quality = rows[c / 2].quality,
+			.interlace = rows[c / 2].interlace, .orient = 1
+		};
+		bool alpha = c & 1;
+		struct image im;
+		struct bytes b;
+		size_t step;
 
-			if (codec_check_writing(codecs[c], &err) == -1 ||
-			    (alpha && !codecs[c]->takes_alpha))
-				continue;
-			kit_noise(&im, IMAGE_RGB, alpha, 40, 30);
-			b = kit_encode(codecs[c], &im, 75, 1);
-			image_release(&im);
-			step = 1 + b.len * 8 / 400;
-			for (size_t i = 0; i < b.len * 8; i += step) {
-				int code;
+		if (codec_check_writing(codec, &err) == -1 ||
+		    (alpha && !codec->takes_alpha))
+			continue;
+		kit_noise(&im, IMAGE_RGB, alpha, 40, 30);
+		CHECK_MSG(codec->encode(&b, &im, &opts, &err) == 0, "%s", err.msg);
+		image_release(&im);
+		step = 1 + b.len * 8 / 400;
+		for (size_t i = 0; i < b.len * 8; i += step) {
+			int code;
 
-				b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
-				code = kit_try_decode(b.p, b.len);
-				CHECK_MSG(code == 0 || code == UFOP_BAD_MEDIA ||
-				    code == UFOP_TOO_BIG, "%s, bit %zu: %d",
-				    codecs[c]->name, i, code);
-				b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
-			}
-			CHECK_INT(kit_try_decode(b.p, b.len), 0);
-			free(b.p);
+			b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
+			code = kit_try_decode(b.p, b.len);
+			CHECK_MSG(code == 0 || code == UFOP_BAD_MEDIA ||
+			    code == UFOP_TOO_BIG, "%s, row %zu, bit %zu: %d",
+			    codec->name, c / 2, i, code);
+			b.p[i / 8] ^= (unsigned char)(1 << (i % 8));
 		}
+		CHECK_INT(kit_try_decode(b.p, b.len), 0);
+		for (size_t n = 1; n + rows[c / 2].idle < b.len;
+		    n += 1 + b.len / 200)
+			CHECK_MSG(kit_try_decode(b.p, n) == UFOP_BAD_MEDIA,
+			    "%s, row %zu: %zu of %zu bytes", codec->name, c / 2,
+			    n, b.len);
+		free(b.p);
+	}
 }
 
 void

@@ -13,6 +13,7 @@
 #include "codec.h"
 #include "exif.h"
 
+#include <libdeflate.h>
 #include <math.h>
 #include <tiffio.h>
 
@@ -21,7 +22,7 @@
 
 /*
  * Bytes of a piece and of the pixels made of it: strips that need more are read
- * row by row, others at once, which for Deflate also compares their sum.
+ * row by row, others at once, and where they have sums these are compared.
  */
 #define WHOLE_MAX	((uint64_t)64 << 20)
 /* The same of what cannot be read row by row: more is refused. */
@@ -222,6 +223,15 @@ struct page {
 	uint32_t	*sums;		/* of the rows so far, r g b a; k > 1 */
 };
 
+static int
+compression_of(const struct page *pg)
+{
+	uint16_t compression = COMPRESSION_NONE;
+
+	TIFFGetFieldDefaulted(pg->t, TIFFTAG_COMPRESSION, &compression);
+	return (compression);
+}
+
 /*
  * Whether libtiff hands out rows of its strips, each as soon as it is there.  Of
  * PackBits it does, but loses runs that some writers let go on in the next row.
@@ -229,10 +239,7 @@ struct page {
 static bool
 has_rows(const struct page *pg)
 {
-	uint16_t compression = COMPRESSION_NONE;
-
-	TIFFGetFieldDefaulted(pg->t, TIFFTAG_COMPRESSION, &compression);
-	switch (compression) {
+	switch (compression_of(pg)) {
 	case COMPRESSION_NONE:
 	case COMPRESSION_CCITTRLE:
 	case COMPRESSION_CCITTFAX3:
@@ -248,6 +255,19 @@ has_rows(const struct page *pg)
 		    pg->rgba.photometric != PHOTOMETRIC_YCBCR);
 	}
 	return (false);
+}
+
+/* Whether pieces end with a sum that libdeflate can compare as they lie. */
+static bool
+has_sums(const struct page *pg)
+{
+	uint16_t order = FILLORDER_MSB2LSB;
+	int compression = compression_of(pg);
+
+	TIFFGetFieldDefaulted(pg->t, TIFFTAG_FILLORDER, &order);
+	return (order == FILLORDER_MSB2LSB &&
+	    (compression == COMPRESSION_ADOBE_DEFLATE ||
+	    compression == COMPRESSION_DEFLATE));
 }
 
 /* Straight colours of n pixels whose alpha is as libtiff leaves it. */
@@ -389,6 +409,57 @@ read_bands(struct page *pg, uint32_t rows, struct ufop_err *err)
 	return (0);
 }
 
+/* Whether a strip or tile of at most size bytes is what its sum says. */
+static bool
+sum_agrees(const struct page *pg, uint32_t piece,
+    struct libdeflate_decompressor *z, unsigned char *room, size_t size)
+{
+	uint64_t at = TIFFGetStrileOffset(pg->t, piece), len = pg->f->len;
+	uint64_t n = TIFFGetStrileByteCount(pg->t, piece);
+	size_t got;
+
+	return (at <= len && n <= len - at && libdeflate_zlib_decompress(z,
+	    pg->f->p + at, n, room, size, &got) == LIBDEFLATE_SUCCESS);
+}
+
+/*
+ * Compare the sums that Deflate wrote behind the pieces, of so many rows and of
+ * size bytes at most, that are looked at.  libtiff lets it be when a piece is
+ * longer than it must be, as some last strips are; but a flipped bit, too, can
+ * make it so.
+ */
+static int
+check_sums(const struct page *pg, uint32_t rows, size_t size,
+    struct ufop_err *err)
+{
+	struct libdeflate_decompressor *z = libdeflate_alloc_decompressor();
+	unsigned char *room = malloc(size);
+	bool tiled = TIFFIsTiled(pg->t) != 0, ok = true;
+	uint16_t samples = pg->rgba.samplesperpixel;
+	uint16_t planes = pg->rgba.isContig ? 1 : samples < 4 ? samples : 4;
+	uint32_t step = pg->w;
+
+	if (tiled)
+		TIFFGetField(pg->t, TIFFTAG_TILEWIDTH, &step);
+	for (uint16_t c = 0; c < planes && room != NULL && z != NULL; c++)
+		for (uint32_t y = pg->y0 - pg->y0 % rows; y < pg->y1; y += rows)
+			for (uint64_t x = 0; ok && x < pg->w; x += step)
+				ok = sum_agrees(pg, tiled ? TIFFComputeTile(
+				    pg->t, (uint32_t)x, y, 0, c) :
+				    TIFFComputeStrip(pg->t, y, c), z, room, size);
+	if (z == NULL || room == NULL)
+		image_err(err, UFOP_TOO_BIG, "not enough memory");
+	else if (!ok) {
+		snprintf(pg->f->why, sizeof(pg->f->why),
+		    "its compressed pixels");
+		bad(err, pg->f);
+	}
+	ok = ok && z != NULL && room != NULL;
+	libdeflate_free_decompressor(z);
+	free(room);
+	return (ok ? 0 : -1);
+}
+
 /* The way that needs the least; what would need too much is refused. */
 static int
 read_pixels(struct page *pg, struct ufop_err *err)
@@ -415,6 +486,9 @@ read_pixels(struct page *pg, struct ufop_err *err)
 		return (image_err(err, UFOP_TOO_BIG, "the TIFF is in pieces of "
 		    "which each needs %llu MB; save it in smaller strips or "
 		    "tiles", (unsigned long long)(need >> 20)));
+	if (has_sums(pg) && !pg->ignore_error && need <= WHOLE_MAX &&
+	    check_sums(pg, rows, (size_t)piece, err) == -1)
+		return (-1);
 	return (read_bands(pg, band, err));
 }
 
