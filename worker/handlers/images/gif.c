@@ -240,6 +240,7 @@ struct reader {
 	const unsigned char	*p;
 	size_t			 len, at;
 	int			 w, h, frames;
+	bool			 still;		/* the first frame is the last */
 	unsigned char		*canvas;	/* RGBA */
 	unsigned char		*before;	/* for RESTORE; NULL till then */
 	struct area		 last;		/* the latest frame's, and */
@@ -299,7 +300,7 @@ read_frame(struct reader *r, int clear, int disposal, struct ufop_err *err)
 	if (pen.area.w == 0 || pen.area.h == 0 || (int64_t)pen.area.w *
 	    pen.area.h > 4 * (int64_t)r->w * r->h)
 		return (bad(err, "the size of a frame"));
-	if (disposal == RESTORE) {
+	if (disposal == RESTORE && !r->still) {
 		if (r->before == NULL &&
 		    (r->before = image_malloc(size, err)) == NULL)
 			return (-1);
@@ -314,11 +315,10 @@ read_frame(struct reader *r, int clear, int disposal, struct ufop_err *err)
 	return (0);
 }
 
+/* The next frame onto the canvas; 1, 0 or -1 as of next(). */
 static int
-reader_next(struct anim_reader *ar, struct image *im, int *delay_ms,
-    struct ufop_err *err)
+draw_next(struct reader *r, int *delay_ms, struct ufop_err *err)
 {
-	struct reader *r = (struct reader *)ar;
 	int clear = -1, disposal = KEEP, delay = 0;
 
 	for (;;) {
@@ -342,11 +342,24 @@ reader_next(struct anim_reader *ar, struct image *im, int *delay_ms,
 	if (r->at + 11 > r->len)
 		return (bad(err, "it ends inside a frame"));
 	dispose(r);
-	if (read_frame(r, clear, disposal, err) == -1 ||
-	    image_init(im, IMAGE_RGB, true, r->w, r->h, err) == -1)
+	if (read_frame(r, clear, disposal, err) == -1)
+		return (-1);
+	*delay_ms = delay < DELAY_MIN_MS ? DELAY_USUAL_MS : delay;
+	return (1);
+}
+
+static int
+reader_next(struct anim_reader *ar, struct image *im, int *delay_ms,
+    struct ufop_err *err)
+{
+	struct reader *r = (struct reader *)ar;
+	int ret = draw_next(r, delay_ms, err);
+
+	if (ret != 1)
+		return (ret);
+	if (image_init(im, IMAGE_RGB, true, r->w, r->h, err) == -1)
 		return (-1);
 	memcpy(im->mem, r->canvas, (size_t)r->w * (size_t)r->h * 4);
-	*delay_ms = delay < DELAY_MIN_MS ? DELAY_USUAL_MS : delay;
 	return (1);
 }
 
@@ -381,24 +394,26 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
     size_t len, const struct decode_hints *hints, struct decode_notes *notes,
     struct ufop_err *err)
 {
-	struct anim_reader *r = read_frames(info, p, len, err);
-	struct image more = { 0 };
+	struct reader *r = (struct reader *)read_frames(info, p, len, err);
 	int delay_ms, ret;
 
 	notes->shrink = 1;
 	if (r == NULL)
 		return (-1);
-	ret = r->next(r, im, &delay_ms, err);
+	r->still = true;
+	ret = draw_next(r, &delay_ms, err);
 	/* What was cut off behind the first of many frames has only one left. */
 	if (ret == 1 && info->frames == 1 && !hints->ignore_error &&
-	    r->next(r, &more, &delay_ms, err) == -1) {
-		image_release(im);
+	    draw_next(r, &delay_ms, err) == -1)
 		ret = -1;
-	}
-	image_release(&more);
-	r->close(r);
 	if (ret == 0)
-		return (bad(err, "no frame"));
+		bad(err, "no frame");
+	if (ret == 1) {
+		/* The canvas itself: a copy would be as large again. */
+		image_wrap(im, IMAGE_RGB, true, r->w, r->h, r->canvas);
+		r->canvas = NULL;
+	}
+	reader_close(&r->r);
 	return (ret == 1 ? 0 : -1);
 }
 

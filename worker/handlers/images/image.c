@@ -44,18 +44,25 @@ plane_set(struct plane *pl, unsigned char *p, int w, int h, int n)
 	    .stride = (size_t)w * (size_t)n, .sx = 1, .sy = 1 };
 }
 
+void
+image_wrap(struct image *im, enum image_model model, bool alpha, int w, int h,
+    void *mem)
+{
+	*im = (struct image){ .model = model, .alpha = alpha, .nplanes = 1,
+	    .mem = mem };
+	plane_set(&im->plane[0], mem, w, h, image_channels(model, alpha));
+}
+
 int
 image_init(struct image *im, enum image_model model, bool alpha, int w, int h,
     struct ufop_err *err)
 {
-	int n = image_channels(model, alpha);
-	unsigned char *p = image_malloc((size_t)w * (size_t)h * (size_t)n, err);
+	size_t n = (size_t)image_channels(model, alpha);
+	void *p = image_malloc((size_t)w * (size_t)h * n, err);
 
 	if (p == NULL)
 		return (-1);
-	*im = (struct image){ .model = model, .alpha = alpha, .nplanes = 1,
-	    .mem = p };
-	plane_set(&im->plane[0], p, w, h, n);
+	image_wrap(im, model, alpha, w, h, p);
 	return (0);
 }
 

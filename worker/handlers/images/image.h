@@ -72,6 +72,9 @@ void	*image_malloc(size_t size, struct ufop_err *err);
  */
 int	 image_init(struct image *, enum image_model, bool alpha, int w, int h,
 	    struct ufop_err *);
+/* The same around pixels that are there already; mem is the image's now. */
+void	 image_wrap(struct image *, enum image_model, bool alpha, int w, int h,
+	    void *mem);
 /* Three planes; Cb and Cr are cw x ch. */
 int	 image_init_planar(struct image *, int w, int h, int cw, int ch,
 	    struct ufop_err *);

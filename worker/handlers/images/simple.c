@@ -146,10 +146,8 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 		stbi_image_free(px);
 		return (bad(err, info->codec, "it ends early"));
 	}
-	*im = (struct image){ .model = n <= 2 ? IMAGE_GREY : IMAGE_RGB,
-	    .alpha = n == 2 || n == 4, .nplanes = 1, .mem = px };
-	im->plane[0] = (struct plane){ .p = px, .w = w, .h = h, .n = n,
-	    .stride = (size_t)w * (size_t)n, .sx = 1, .sy = 1 };
+	image_wrap(im, n <= 2 ? IMAGE_GREY : IMAGE_RGB, n == 2 || n == 4, w, h,
+	    px);
 	return (0);
 }
 
