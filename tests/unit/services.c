@@ -181,9 +181,9 @@ build(const char *so, const char *code)
 	char	command[4096];
 
 	write_file("code.c", code);
-	snprintf(command, sizeof(command), "cc -shared -fPIC -I%s/include "
-	    "-o %s code.c", unit_root, so);
-	if (system("command -v cc >/dev/null") != 0)
+	snprintf(command, sizeof(command), "${CC:-cc} -shared -fPIC "
+	    "-I%s/include -o %s code.c", unit_root, so);
+	if (system("set -- ${CC:-cc}; command -v $1 >/dev/null") != 0)
 		unit_skip("there is no C compiler");
 	CHECK_MSG(system(command) == 0, "%s", command);
 }

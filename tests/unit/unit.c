@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs the unit tests: unit [PREFIX...], all of them when no prefix is given.
+ * Runs the unit tests: unit [PREFIX...] [-PREFIX...], those that begin with one
+ * of the first and with none of the others; all when there are no first ones.
+ * Each may take UNIT_TIMEOUT_S (60) seconds.
  *
  * Each test is a process with a group and an empty directory of its own, so
  * that a crash, an endless loop or a forgotten child of one says nothing about
@@ -27,7 +29,7 @@
 
 #include "unit.h"
 
-#define TIMEOUT_MS	60000
+#define TIMEOUT_S	60
 /* More at once only makes the timing of tests less certain. */
 #define RUNNING_MAX	16
 
@@ -50,6 +52,7 @@ const char		*unit_root, *unit_build;
 static int		 result_fd = -1;	/* in a test: where it reports */
 static struct running	 slots[RUNNING_MAX];
 static int		 passed, failed, skipped;
+static int64_t		 timeout_ms;	/* of each test */
 
 static void
 die(const char *what)
@@ -187,7 +190,7 @@ start(struct running *r, const struct unit_test *test)
 	r->output = memfd_create("output", MFD_CLOEXEC);
 	if (r->result == -1 || r->output == -1)
 		die("memfd_create");
-	r->deadline_ms = now_ms() + TIMEOUT_MS;
+	r->deadline_ms = now_ms() + timeout_ms;
 	fflush(NULL);
 	if ((r->pid = fork()) == -1)
 		die("fork");
@@ -252,7 +255,7 @@ finish(struct running *r, int status)
 	if (r->timed_out) {
 		failed++;
 		printf("FAIL %s: no end within %d s\n", r->test->name,
-		    TIMEOUT_MS / 1000);
+		    (int)(timeout_ms / 1000));
 	} else if (result[0] == RESULT_FAIL) {
 		failed++;
 		printf("FAIL %s: %s\n", r->test->name, result + 1);
@@ -307,7 +310,7 @@ stop_all(int sig)
 static void
 wait_some(void)
 {
-	int64_t		now = now_ms(), next = now + TIMEOUT_MS;
+	int64_t		now = now_ms(), next = now + timeout_ms;
 	struct timespec	ts;
 	sigset_t	set;
 	int		i, sig, status;
@@ -340,17 +343,27 @@ wait_some(void)
 }
 
 static bool
+begins(const char *name, const char *prefix)
+{
+	return (strncmp(name, prefix, strlen(prefix)) == 0 ||
+	    strncmp(name + strlen("test_"), prefix, strlen(prefix)) == 0);
+}
+
+static bool
 selected(const char *name, char **prefixes)
 {
-	if (*prefixes == NULL)
-		return (true);
+	bool	found = false, any = true;
+
 	for (; *prefixes != NULL; prefixes++) {
-		if (strncmp(name, *prefixes, strlen(*prefixes)) == 0 ||
-		    strncmp(name + strlen("test_"), *prefixes,
-		    strlen(*prefixes)) == 0)
-			return (true);
+		if (**prefixes == '-') {
+			if (begins(name, *prefixes + 1))
+				return (false);
+			continue;
+		}
+		any = false;
+		found = found || begins(name, *prefixes);
 	}
-	return (false);
+	return (found || any);
 }
 
 /* unit_build is where this program lies, unit_root where the sources are. */
@@ -383,9 +396,14 @@ main(int argc, char **argv)
 	const struct unit_test	*test;
 	cpu_set_t		 cpus;
 	sigset_t		 set;
+	const char		*value;
 	int			 i, max = 1, busy;
 
 	(void)argc;
+	value = getenv("UNIT_TIMEOUT_S");
+	if (value == NULL || (timeout_ms = strtoll(value, NULL, 10)) <= 0)
+		timeout_ms = TIMEOUT_S;
+	timeout_ms *= 1000;
 	find_places();
 	clean_environment();
 	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
