@@ -4,7 +4,8 @@
 # make test	all tests
 # make install	into PREFIX (/usr/local), below DESTDIR
 # make help	the other targets
-# Switches: V=1 (whole commands), SANITIZE=address,undefined, WERROR= (for packagers), BUILD=dir
+# Switches: V=1 (whole commands), SANITIZE=address,undefined, WERROR= (for packagers), BUILD=dir,
+#	CC=aarch64-linux-gnu-gcc SYSROOT=dir (another machine and its headers and libraries)
 
 BUILD	?= build
 CC	?= cc
@@ -23,16 +24,22 @@ SAN	:= -fsanitize=$(SANITIZE) -fno-sanitize-recover=all -fno-omit-frame-pointer
 OPT	?= -O1
 endif
 OPT	?= -O2
-ifeq ($(shell uname -m),x86_64)
+# The machine that is built for, which need not be the one that builds.
+ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine 2>/dev/null)),)
 ARCH	?= -march=x86-64-v2
+endif
+ifdef SYSROOT
+ROOT	:= --sysroot=$(abspath $(SYSROOT))
 endif
 
 WARN	:= -Wall -Wextra -Wshadow -Wvla -Wformat=2 -Wstrict-prototypes \
 	   -Wmissing-prototypes -Wundef -Wpointer-arith -Wwrite-strings $(WERROR)
 CPPFLAGS += -D_GNU_SOURCE -DUFOP_VERSION='"$(VERSION)"' -Iinclude -Ilib -Irouter -Iworker
 CFLAGS	?= $(OPT) -g $(ARCH)
-CFLAGS	+= -std=c11 $(WARN) -fPIC -fvisibility=hidden -fstack-protector-strong $(SAN)
-LDFLAGS	+= $(SAN) -Wl,-z,now,-z,relro
+# Where a multiplication and an addition can be one instruction, it rounds but
+# once: pictures would not come out the same on every machine.
+CFLAGS	+= -std=c11 -ffp-contract=off $(WARN) -fPIC -fvisibility=hidden -fstack-protector-strong $(SAN) $(ROOT)
+LDFLAGS	+= $(ROOT) $(SAN) -Wl,-z,now,-z,relro
 
 V	?= 0
 Q	:= $(if $(filter 1,$(V)),,@)
@@ -64,7 +71,7 @@ LIBUFOP	:= $(BUILD)/libufop.so
 # UFOP_ABI of ufop.h: objects built against another one are refused.
 ABI	:= $(shell sed -n 's/^.define UFOP_ABI[^0-9]*//p' include/ufop.h)
 
-.PHONY: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image image-full deb clean help
+.PHONY: all run test unit integration faults fuzz bench bench-images bench-screenshot arm64 arm64-unit objects setup install uninstall image image-full deb clean help
 .DELETE_ON_ERROR:
 
 # `make run` and `make test` fetch missing Debian packages first; a plain
@@ -74,8 +81,8 @@ all: $(UFOP) $(FRONT) $(BUILD)/kore.conf $(SO) $(LIBUFOP) $(BUILD)/libufop.a \
 	@:
 
 help:
-	@sed -n '2,7p' Makefile
-	@echo "targets: all run test unit integration faults fuzz bench bench-images bench-screenshot setup install uninstall image image-full deb clean"
+	@sed -n '2,8p' Makefile
+	@echo "targets: all run test unit integration faults fuzz bench bench-images bench-screenshot arm64 arm64-unit objects setup install uninstall image image-full deb clean"
 
 setup:
 	@scripts/setup
@@ -114,6 +121,12 @@ bench-images:
 bench-screenshot:
 	@scripts/bench-screenshot
 
+# Into $(BUILD)-arm64/, with Debian's cross compiler; the tests run in qemu.
+arm64:
+	@CROSS_BUILD=$(BUILD)-arm64 scripts/cross
+arm64-unit:
+	@CROSS_BUILD=$(BUILD)-arm64 scripts/cross unit
+
 $(UFOP): $(call obj,$(LIB_SRC) $(ROUTER_SRC) $(WORKER_SRC) $(CLI_SRC)) $(BUILD)/templates.o
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker)
@@ -149,7 +162,7 @@ $(BUILD)/ufop.ini.5: scripts/manual-settings $(UFOP) $(SO)
 
 # Kore's features change the layout of its structs: its flags are mandatory.
 # nodelete keeps our statics across Kore's reload on SIGHUP.
-KORE_FLAGS = $(shell cat /usr/share/kore/features 2>/dev/null)
+KORE_FLAGS = $(shell cat $(SYSROOT)/usr/share/kore/features 2>/dev/null)
 $(BUILD)/app/%.o: CPPFLAGS += $(KORE_FLAGS)
 
 $(FRONT): $(call obj,$(APP_SRC) $(LIB_SRC) $(ROUTER_SRC))
@@ -178,7 +191,7 @@ $(BUILD)/services/screenshot.so: $(call obj,worker/egress.c worker/sandbox.c \
 # Pixel loops earn -O3; stb is other people's code and is compiled apart, with
 # a pattern where it would read its stack unwritten (see stb.c).
 $(BUILD)/worker/handlers/images/%.o: OPT = -O3
-$(BUILD)/worker/handlers/images/%.o: CPPFLAGS += -isystem /usr/include/freetype2
+$(BUILD)/worker/handlers/images/%.o: CPPFLAGS += -isystem $(SYSROOT)/usr/include/freetype2
 $(BUILD)/worker/handlers/images/stb.o: WARN =
 $(BUILD)/worker/handlers/images/stb.o: CFLAGS += -ftrivial-auto-var-init=pattern
 
@@ -209,10 +222,15 @@ $(BUILD)/unit: $(call obj,$(UNIT_SRC)) $(BUILD)/tests/unit/list.o \
 	$(call say,LD,$@)
 	$(Q)$(CC) $(LDFLAGS) -rdynamic -o $@ $^ $(LIBS_lib) $(LIBS_router) $(LIBS_worker) $(LIBS_images) $(LIBS_screenshot)
 
+# Every file compiled and nothing linked: needs headers, but no library.
+objects: $(BUILD)/templates.o $(BUILD)/tests/unit/list.o \
+	$(call obj,$(LIB_SRC) $(ROUTER_SRC) $(APP_SRC) $(WORKER_SRC) $(CLI_SRC) \
+	    $(wildcard worker/handlers/*/*.c) $(UNIT_SRC) $(wildcard tests/fuzz/*.c))
+
 FUZZ := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz-%,$(wildcard tests/fuzz/*.c))
 .PHONY: fuzz-programs
 fuzz-programs: $(FUZZ)
-$(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Iworker/handlers/images -isystem /usr/include/freetype2
+$(BUILD)/tests/fuzz/%.o: CPPFLAGS += -Iworker/handlers/images -isystem $(SYSROOT)/usr/include/freetype2
 $(BUILD)/fuzz-%: $(BUILD)/tests/fuzz/%.o $(call obj,$(LIB_SRC) $(ROUTER_SRC) \
 		$(WORKER_SRC) $(wildcard worker/handlers/images/*.c))
 	$(call say,LD,$@)
@@ -271,6 +289,6 @@ deb:
 	rm -rf $(DEB_SRC)
 
 clean:
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-fuzz $(BUILD)-arm64
 
 -include $(shell find $(BUILD) -type f -name '*.d' 2>/dev/null)
