@@ -48,6 +48,37 @@ jpeg_of_scans(int w, int h, int times, size_t *len)
 	return (all);
 }
 
+/* The same as the only strip of a TIFF; frees p. */
+static unsigned char *
+tiff_of_scans(unsigned char *p, int w, int h, size_t *len)
+{
+	const uint32_t tags[][2] = {
+		{ 256, (uint32_t)w }, { 257, (uint32_t)h }, { 258, 8 },
+		{ 259, 7 }, { 262, 1 }, { 273, 8 }, { 277, 1 },
+		{ 278, (uint32_t)h }, { 279, (uint32_t)*len }
+	};
+	const size_t n = sizeof(tags) / sizeof(tags[0]);
+	unsigned char *all = calloc(1, 8 + *len + 2 + 12 * n + 4), *to;
+	uint32_t at = 8 + (uint32_t)*len;
+
+	memcpy(all, "II*\0", 4);
+	memcpy(all + 4, &at, 4);
+	memcpy(all + 8, p, *len);
+	free(p);
+	to = all + at;
+	*to = (unsigned char)n;
+	for (size_t i = 0; i < n; i++) {
+		unsigned char *tag = to + 2 + 12 * i;
+
+		memcpy(tag, &tags[i][0], 2);
+		tag[2] = 4;		/* a number of 32 bits, and one of them */
+		tag[4] = 1;
+		memcpy(tag + 8, &tags[i][1], 4);
+	}
+	*len = at + 2 + 12 * n + 4;
+	return (all);
+}
+
 void
 test_images_work_of_scans(void)
 {
@@ -56,15 +87,18 @@ test_images_work_of_scans(void)
 		{ 400, 300, 180, 0 }, { 400, 300, 300, UFOP_TOO_BIG },
 	};
 
-	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+	for (size_t i = 0; i < 2 * sizeof(rows) / sizeof(rows[0]); i++) {
+		int w = rows[i / 2].w, h = rows[i / 2].h;
 		struct ufop_err err;
 		size_t len;
-		unsigned char *p = jpeg_of_scans(rows[i].w, rows[i].h,
-		    rows[i].times, &len);
+		unsigned char *p = jpeg_of_scans(w, h, rows[i / 2].times, &len);
 
+		if (i & 1)
+			p = tiff_of_scans(p, w, h, &len);
 		CHECK_MSG(kit_run("imageView2/2/w/60", p, len, NULL, NULL,
-		    &err) == rows[i].code, "%dx%d, %d times: %s", rows[i].w,
-		    rows[i].h, rows[i].times, err.msg);
+		    &err) == rows[i / 2].code, "%s, %dx%d, %d times: %s",
+		    i & 1 ? "TIFF" : "JPEG", w, h, rows[i / 2].times, err.msg);
+		CHECK(rows[i / 2].code == 0 || strstr(err.msg, "scans"));
 		free(p);
 	}
 }

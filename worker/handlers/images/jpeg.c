@@ -20,13 +20,6 @@
 #include <jpeglib.h>
 #include <jerror.h>
 
-/* A progressive file may ask for any number of passes over all blocks. */
-#define SCANS_MAX	200
-/*
- * And for their pixels: at 3,000,000,000 a second.  The usual 10 scans of the
- * largest source the settings take by default are three quarters of it.
- */
-#define SCANS_PIXELS_MAX	2000000000
 #define ICC_MARK	"ICC_PROFILE"	/* with its NUL */
 #define MARGIN		16	/* pixels around a crop: upsampling looks there */
 #define SHRINK_LEAVES	2	/* see DCT shrink above */

@@ -40,6 +40,7 @@ struct file {
 	struct bytes		 out;
 	size_t			 cap;
 	char			 why[128];	/* libtiff's first complaint */
+	bool			 scans;		/* it is about their number */
 };
 
 static tmsize_t
@@ -102,6 +103,7 @@ complain(TIFF *t, void *user, const char *module, const char *fmt, va_list ap)
 	(void)module;
 	if (f->why[0] != '\0')
 		return (1);
+	f->scans = strncmp(fmt, "Scan number", 11) == 0;
 	/* It says "at scanline 4294967295" of strips. */
 	if (strncmp(fmt, "Read error", 10) == 0)
 		snprintf(f->why, sizeof(f->why), "pixels are missing");
@@ -141,6 +143,10 @@ file_open(struct file *f, const char *mode)
 static int
 bad(struct ufop_err *err, const struct file *f)
 {
+	if (f->scans)
+		return (image_err(err, UFOP_TOO_BIG, "a JPEG inside of the TIFF "
+		    "has too many scans for its size; write it anew, or send a "
+		    "smaller one"));
 	return (image_err(err, UFOP_BAD_MEDIA, "the TIFF is damaged, cut short "
 	    "or of an unknown kind (%s); send it as PNG or JPEG",
 	    f->why[0] != '\0' ? f->why : "no page in it"));
@@ -528,6 +534,20 @@ read_page(struct page *pg, const struct decode_hints *hints,
 	return (ret);
 }
 
+/*
+ * The scans that a JPEG inside may have, as many as one of the page's size alone.
+ * libtiff looks there when it opens a file.
+ */
+static void
+limit_scans(const struct image_info *info)
+{
+	int64_t n = SCANS_PIXELS_MAX / ((int64_t)info->w * info->h);
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", n < SCANS_MAX ? (int)n : SCANS_MAX);
+	setenv("LIBTIFF_JPEG_MAX_ALLOWED_SCAN_NUMBER", text, 1);
+}
+
 static int
 decode(struct image *im, const struct image_info *info, const unsigned char *p,
     size_t len, const struct decode_hints *hints, struct decode_notes *notes,
@@ -535,7 +555,7 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 {
 	const struct rect *r = &hints->region;
 	struct file f = { .p = p, .len = len };
-	struct page pg = { .t = file_open(&f, "rm"), .f = &f, .im = im,
+	struct page pg = { .f = &f, .im = im,
 	    .ignore_error = hints->ignore_error, .w = (uint32_t)info->w,
 	    .h = (uint32_t)info->h, .x0 = (uint32_t)r->x, .y0 = (uint32_t)r->y,
 	    .x1 = (uint32_t)(r->x + r->w), .y1 = (uint32_t)(r->y + r->h) };
@@ -543,7 +563,8 @@ decode(struct image *im, const struct image_info *info, const unsigned char *p,
 	int ret = -1;
 
 	notes->shrink = 1;
-	if (pg.t == NULL)
+	limit_scans(info);
+	if ((pg.t = file_open(&f, "rm")) == NULL)
 		return (bad(err, &f));
 	if (TIFFRGBAImageBegin(&pg.rgba, pg.t, !hints->ignore_error, why)) {
 		ret = read_page(&pg, hints, err);
