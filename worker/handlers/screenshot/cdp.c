@@ -204,6 +204,14 @@ cdp_parse(const struct cdp_msg *m)
 	return (json_loadb(m->text.s, m->text.len, 0, NULL));
 }
 
+const char *
+cdp_string(json_t *o, const char *key)
+{
+	const char	*s = json_string_value(json_object_get(o, key));
+
+	return (s != NULL ? s : "");
+}
+
 bool
 cdp_data(const struct cdp_msg *m, struct str *b64)
 {

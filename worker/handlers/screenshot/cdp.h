@@ -57,6 +57,9 @@ int	 cdp_recv(struct cdp *, int64_t deadline_us, struct cdp_msg *);
 /* The message parsed; NULL when it is no JSON.  json_decref() it. */
 json_t	*cdp_parse(const struct cdp_msg *);
 
+/* A member of an object that is a string; "" when there is none. */
+const char	*cdp_string(json_t *, const char *key);
+
 /*
  * The base64 in {"result":{"data":"..."}}, the answer of what takes pictures;
  * false when the message is another.
