@@ -894,6 +894,24 @@ def test_screenshot_survives_a_killed_renderer_and_browser():
         check_next(s)
 
 
+@deadline(60)
+def test_screenshot_of_a_browser_that_ends_late():
+    """The second try has what is left of the time, not all of it again."""
+    with own_stack(ufop__timeout="9s") as s, Site(
+            {"/": "<img src=/never><script>setTimeout(()=>fetch('/late'),"
+                  "3500)</script>",
+             "/never": lambda h: site.ended.wait(20)}) as site:
+        check_next(s)
+        child = child_with_keeper(s)
+        r = Background(lambda: shoot(s, url=site.url(), within_s=9))
+        wait_until(lambda: "/late" in site.hits, 9, "the page is old")
+        for pid in chromium_of(s):
+            kill_quietly(pid)
+        check_error(r.result(), 504, "has not finished loading")
+        check_eq(child_with_keeper(s), child, "the child")
+        check_next(s)
+
+
 def child_with_keeper(s):
     return [p for p in s.worker.children() if set(descendants(p)) &
             set(named(s, "ufop-keeper"))][0]

@@ -163,8 +163,8 @@ document_open(struct page *p, int64_t until_us)
 		    "headers and ua are as they should be", p->refused));
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "the page's server did not "
-		    "answer within %d ms%s", p->shot->page_ms,
-		    p->shot->page_cut ? ", which is all that was left of the "
+		    "answer within %d ms%s", p->page_ms,
+		    p->page_cut ? ", which is all that was left of the "
 		    "job's time (setting ufop.timeout)" : ""));
 	if (rc == REFUSED)
 		return (ufop_fail(p->reply, 400, "the browser does not take "
@@ -265,7 +265,7 @@ wait_load(struct page *p, int64_t until_us)
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "the page has not finished "
 		    "loading within %d ms; ask with wait/<ms> for a picture "
-		    "of what there is by then", p->shot->page_ms));
+		    "of what there is by then", p->page_ms));
 	return (rc == DONE ? 0 : page_fail(p, rc, "loading the page"));
 }
 
@@ -349,7 +349,7 @@ wait_selector(struct page *p, int64_t until_us)
 		    "'%s' is no CSS selector", p->o->wait_selector));
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "no element matches '%s' "
-		    "within %d ms", p->o->wait_selector, p->shot->page_ms));
+		    "within %d ms", p->o->wait_selector, p->page_ms));
 	return (rc == DONE ? 0 : page_fail(p, rc, "waiting"));
 }
 

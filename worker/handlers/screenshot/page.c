@@ -201,9 +201,11 @@ enum outcome
 page_pump(struct page *p, int64_t until_us)
 {
 	struct cdp_msg	 m;
-	int		 rc = cdp_recv(&p->b->cdp, until_us, &m);
+	int		 rc;
 
-	if (rc != 1)
+	if (until_us > p->shot->deadline_us)
+		until_us = p->shot->deadline_us;
+	if ((rc = cdp_recv(&p->b->cdp, until_us, &m)) != 1)
 		return (rc == 0 ? LATE : GONE);
 	if (m.id != 0 && m.id >= p->first && m.id <= p->last) {
 		set_up_answer(p, &m);
@@ -264,8 +266,6 @@ page_await(struct page *p, int64_t until_us)
 	int64_t		 moment_us;
 	int		 n = p->navigations;
 
-	if (until_us > p->shot->deadline_us)
-		until_us = p->shot->deadline_us;
 	while (p->want != 0) {
 		if ((rc = page_pump(p, until_us)) != DONE)
 			return (rc);
@@ -298,8 +298,6 @@ page_call(struct page *p, const char *method, json_t *params, int64_t until_us,
 {
 	enum outcome	 rc;
 
-	if (until_us > p->shot->deadline_us)
-		until_us = p->shot->deadline_us;
 	page_ask(p, method, params);
 	while (p->want != 0)
 		if ((rc = page_pump(p, until_us)) != DONE)

@@ -7,7 +7,8 @@
  * or in a dialogue, crashes.  Whoever asks says how long that may take, and is
  * told by an outcome; page_insist() is for what has an answer all the same.
  *
- * All times are microseconds on CLOCK_MONOTONIC.
+ * All times are microseconds on CLOCK_MONOTONIC.  Nothing here waits beyond the
+ * shot's deadline, whatever until_us says.
  */
 #ifndef SCREENSHOT_PAGE_H
 #define SCREENSHOT_PAGE_H
@@ -45,6 +46,8 @@ struct page {
 	const char		*session;
 	const char		*frame;		/* the main one's id */
 	uint32_t		 notes;		/* of the filter, when we began */
+	int			 page_ms;	/* for the page to load */
+	bool			 page_cut;	/* ... less than was asked for */
 
 	char			 loader[CDP_NAME_MAX + 1];  /* of the document */
 	/* Life may be told of before the answer that names the loader. */
@@ -97,9 +100,9 @@ enum outcome	 page_pump(struct page *, int64_t until_us);
 enum outcome	 page_wait_life(struct page *, int life, int64_t until_us);
 
 /*
- * Ask once and wait, at most until the shot's deadline.  DONE: *result, if
- * asked for, is borrowed until the next question.  REFUSED: page->why has the
- * browser's words.  The reference to params is taken over.
+ * Ask once and wait.  DONE: *result, if asked for, is borrowed until the next
+ * question.  REFUSED: page->why has the browser's words.  The reference to
+ * params is taken over.
  */
 enum outcome	 page_call(struct page *, const char *method, json_t *params,
 		    int64_t until_us, json_t **result);

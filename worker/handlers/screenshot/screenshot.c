@@ -160,18 +160,16 @@ shot_init(struct shot *shot, const struct options *o, struct ufop_job *job,
 {
 	int64_t		 left = ufop_time_left_ms(job) - MARGIN_MS;
 	const char	*text = o->url != NULL ? o->url : job->url, *fragment;
-	int64_t		 now = clock_mono_us(), page;
+	int64_t		 now = clock_mono_us();
 
 	memset(shot, 0, sizeof(*shot));
 	shot->options = o;
 	shot->deadline_us = now + left * 1000;
-	page = o->timeout_ms > 0 ? o->timeout_ms :
-	    ufop_setting_int(job, "page_timeout");
+	shot->page_ms = o->timeout_ms > 0 ? o->timeout_ms :
+	    (int)ufop_setting_int(job, "page_timeout");
 	left = left > CAPTURE_MS + PAGE_MIN_MS ? left - CAPTURE_MS :
 	    PAGE_MIN_MS;
 	shot->capture_us = now + left * 1000;
-	shot->page_cut = page > left;
-	shot->page_ms = (int)(shot->page_cut ? left : page);
 	shot->max_pixels = ufop_setting_int(job, "max_pixels");
 	if (text != NULL) {
 		if (egress_check_url(&self.policy, str_from(text), url,

@@ -176,7 +176,12 @@ page_run(struct page *p)
 {
 	int64_t	 start = clock_mono_us(), until_us, at;
 
+	/* A browser's start, or a first try, may have taken of the time. */
 	until_us = start + p->shot->page_ms * MS;
+	p->page_cut = until_us > p->shot->capture_us;
+	if (p->page_cut)
+		until_us = p->shot->capture_us;
+	p->page_ms = until_us > start ? (int)((until_us - start) / MS) : 0;
 	if (document_open(p, until_us) == -1)
 		return (-1);
 	at = clock_mono_us();

@@ -15,8 +15,7 @@ struct shot {
 	const unsigned char	*html;
 	size_t			 html_len;
 	const char		*html_type;	/* Content-Type of the html */
-	int			 page_ms;	/* for the page to load */
-	bool			 page_cut;	/* ... less than was asked for */
+	int			 page_ms;	/* for the page to load, if left */
 	int64_t			 capture_us;	/* latest to begin the picture */
 	int64_t			 deadline_us;	/* for all of it */
 	int64_t			 max_pixels;	/* of the picture */
