@@ -766,6 +766,15 @@ def test_screenshot_of_a_page_that_goes_where_nobody_is(s):
     check_next(s)
 
 
+def test_screenshot_of_a_page_that_goes_to_an_empty_one(s):
+    red = "<body style='background:#f00'>"
+    blank = red + "<script>location='about:blank'</script>"
+    for words in ("", "/wait/idle", "/wait/400"):
+        check_eq(colour(shoot(s, SMALL + "/timeout/3000" + words, html=blank)),
+                 (255, 255, 255), words)
+    check_next(s)
+
+
 def test_screenshot_of_a_bad_certificate(s):
     openssl = shutil.which("openssl") or skip("there is no openssl")
     with tempfile.TemporaryDirectory() as d:

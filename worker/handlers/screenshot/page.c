@@ -53,7 +53,10 @@ on_navigated(struct page *p, json_t *params)
 {
 	json_t	*frame = json_object_get(params, "frame");
 
-	if (strcmp(cdp_string(frame, "id"), p->frame) != 0 ||
+	if (strcmp(cdp_string(frame, "id"), p->frame) != 0)
+		return;
+	/* The tab's own, of before the page; a page may go to one, too. */
+	if (p->navigations == 0 &&
 	    strcmp(cdp_string(frame, "url"), "about:blank") == 0)
 		return;
 	snprintf(p->unreachable, sizeof(p->unreachable), "%s",
