@@ -775,6 +775,35 @@ def test_screenshot_of_a_page_that_goes_to_an_empty_one(s):
     check_next(s)
 
 
+def test_screenshot_gives_the_reason_of_the_page_itself(s):
+    """Not that of something else that the page has tried."""
+    with socket.create_server(("127.0.0.1", 0)) as l:
+        nobody = "http://127.0.0.1:%d/" % l.getsockname()[1]
+    red = "<body style='background:#f00'>"
+    later = "<script>setTimeout(()=>{location='%s'},300)</script>"
+    file = {"Content-Type": "application/octet-stream",
+            "Content-Disposition": "attachment"}
+    with Site({"/204": (204, {}, b""), "/file": (200, file, b"x"),
+               "/lost": (404, file, b"x"),
+               "/a": red + later % nobody +
+                     "<script>location='/204'</script>",
+               "/b": red + later % nobody +
+                     "<script>location='/file'</script>",
+               "/c": red + "<iframe src=/file></iframe>" + later % nobody,
+               "/d": red + "<script>setInterval(()=>{new Image().src="
+                     "'http://127.0.0.2:9/'+Math.random()},2)</script>" +
+                     later % nobody,
+               "/e": red + later % "/lost"}) as site:
+        for path in ("/a", "/b", "/c", "/d"):
+            check_error(shoot(s, "/wait/900", url=site.url(path)), 502,
+                        "nobody answers", nobody.split(":")[2].strip("/"))
+        # The page stays when what it goes to is a file.
+        check_eq(colour(shoot(s, SMALL + "/wait/900", url=site.url("/e"))),
+                 (255, 0, 0))
+        check("/lost" in site.hits, "no file was asked for")
+    check_next(s)
+
+
 def test_screenshot_of_a_bad_certificate(s):
     openssl = shutil.which("openssl") or skip("there is no openssl")
     with tempfile.TemporaryDirectory() as d:

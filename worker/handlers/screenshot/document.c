@@ -18,17 +18,43 @@
 
 /* ---- why there is none ----------------------------------------------- */
 
-/* What the filter wrote down last while this page was loading; or NULL. */
+/* Does it tell of a connection for this url? */
+static bool
+note_is_of(const struct socks_note *note, const char *url)
+{
+	const char	*at = strstr(url, "://");
+	bool		 six = strchr(note->host, ':') != NULL;
+	char		 host[EGRESS_HOST_MAX + 16];
+	size_t		 len;
+
+	len = (size_t)snprintf(host, sizeof(host), "://%s%s%s",
+	    six ? "[" : "", note->host, six ? "]" : "");
+	if (at == NULL || strncasecmp(at, host, len) != 0)
+		return (false);
+	if (at[len] == ':')
+		return (strtoul(at + len + 1, NULL, 10) == note->port);
+	return (at[len] == '/' && note->port == (strncmp(url, "https:", 6) ==
+	    0 ? 443 : 80));
+}
+
+/*
+ * What the filter wrote down last while this page was loading; with a url, on
+ * that one.  NULL: nothing.
+ */
 static const struct socks_note *
-filter_note(const struct page *p)
+filter_note(const struct page *p, const char *url)
 {
 	const struct socks_notes	*notes = &p->b->keeper.shared->notes;
-	uint32_t			 n = atomic_load(&notes->n);
+	const struct socks_note		*note;
+	uint32_t			 n = atomic_load(&notes->n), i;
 
-	if (n == p->notes)
-		return (NULL);
-	/* Retries of the browser's write alike; the last is never half-old. */
-	return (&notes->note[(n - 1) % SOCKS_NOTES]);
+	/* An old one might be written over while it is read. */
+	for (i = 1; i <= n - p->notes && i <= SOCKS_NOTES / 2; i++) {
+		note = &notes->note[(n - i) % SOCKS_NOTES];
+		if (url == NULL || note_is_of(note, url))
+			return (note);
+	}
+	return (NULL);
 }
 
 /* The browser's names of what went wrong, and a sentence for each. */
@@ -49,31 +75,38 @@ static const struct {
 	    "304 or a redirect to an address that is not http or https" },
 };
 
+/* note: what the filter says of it, or NULL. */
 static int
-navigate_fail(struct page *p, const char *error)
+reach_fail(struct page *p, const char *error, const struct socks_note *note)
 {
-	const struct socks_note	*note = filter_note(p);
-	size_t			 i;
+	size_t	 i;
 
+	if (note != NULL && strstr(error, "SOCKS") != NULL)
+		return (ufop_fail(p->reply, 502, "cannot open the page: %s",
+		    note->msg));
+	for (i = 0; i < sizeof(net_errors) / sizeof(net_errors[0]); i++)
+		if (strstr(error, net_errors[i].name) != NULL)
+			return (ufop_fail(p->reply, 502, "cannot open the "
+			    "page: %s (%s)", net_errors[i].why, error));
+	return (ufop_fail(p->reply, 502, "cannot open the page: %s", error));
+}
+
+/* Why what the cmd names is no document. */
+static int
+open_fail(struct page *p, const char *error)
+{
 	if (p->download)
 		return (ufop_fail(p->reply, 415, "the url is a download, not "
 		    "a page to be shown"));
 	if (p->status == 204 || p->status == 205)
 		return (ufop_fail(p->reply, 502, "the page answered %d, which "
 		    "has no content to be shown", p->status));
-	if (note != NULL && strstr(error, "SOCKS") != NULL)
-		return (ufop_fail(p->reply, 502, "cannot open the page: %s",
-		    note->msg));
 	if (strstr(error, "ERR_INVALID_ARGUMENT") != NULL &&
 	    p->o->headers != NULL)
 		return (ufop_fail(p->reply, 400, "screenshot: the browser does "
 		    "not send one of the headers; leave out those of the "
 		    "connection itself"));
-	for (i = 0; i < sizeof(net_errors) / sizeof(net_errors[0]); i++)
-		if (strstr(error, net_errors[i].name) != NULL)
-			return (ufop_fail(p->reply, 502, "cannot open the "
-			    "page: %s (%s)", net_errors[i].why, error));
-	return (ufop_fail(p->reply, 502, "cannot open the page: %s", error));
+	return (reach_fail(p, error, filter_note(p, NULL)));
 }
 
 /* ---- to open it ------------------------------------------------------ */
@@ -174,7 +207,7 @@ document_open(struct page *p, int64_t until_us)
 	if (json_is_true(json_object_get(result, "isDownload")))
 		p->download = true;
 	if (cdp_string(result, "errorText")[0] != '\0')
-		return (navigate_fail(p, cdp_string(result, "errorText")));
+		return (open_fail(p, cdp_string(result, "errorText")));
 	if (p->navigations == 0)
 		page_shows(p, cdp_string(result, "loaderId"));
 	return (0);
@@ -196,7 +229,10 @@ ask_status(struct page *p)
 	    ".responseStatus", clock_mono_us() + GRACE_US, &value);
 	if (rc == CRASHED || rc == GONE)
 		return (rc);
-	p->status = rc == DONE ? (int)json_integer_value(value) : 0;
+	if (rc == DONE) {
+		p->status = (int)json_integer_value(value);
+		snprintf(p->answered, sizeof(p->answered), "%s", p->loader);
+	}
 	return (DONE);
 }
 
@@ -204,12 +240,12 @@ ask_status(struct page *p)
 static int
 unreachable_fail(struct page *p)
 {
-	const struct socks_note	*note = filter_note(p);
+	const struct socks_note	*note = filter_note(p, p->unreachable);
 
 	if (strcmp(p->failed, p->loader) == 0)
-		return (navigate_fail(p, p->error));
+		return (reach_fail(p, p->error, note));
 	/* It failed before we could listen again. */
-	if (note != NULL && strstr(p->unreachable, note->host) != NULL)
+	if (note != NULL)
 		return (ufop_fail(p->reply, 502, "cannot open the page: %s",
 		    note->msg));
 	return (ufop_fail(p->reply, 502, "cannot open the page: it went to "
@@ -221,7 +257,9 @@ document_check(struct page *p)
 {
 	if (p->unreachable[0] != '\0')
 		return (unreachable_fail(p));
-	if (p->status < 400 || p->o->status_any)
+	/* The last status may be that of a download, or of what comes next. */
+	if (strcmp(p->answered, p->loader) != 0 || p->status < 400 ||
+	    p->o->status_any)
 		return (0);
 	return (ufop_fail(p->reply, 502, "the page answered %d; ask with "
 	    "status/any for a picture of it all the same", p->status));
