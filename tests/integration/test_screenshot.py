@@ -233,6 +233,21 @@ def test_screenshot_of_html_in_its_own_charset(s):
              "a header that is no text")
 
 
+def test_screenshot_of_html_that_loads_itself_again(s):
+    again = "<body style='background:#f00'><script>if(!sessionStorage.a){" \
+        "sessionStorage.a=1;%s}else document.body.style.background='#0f0'" \
+        "</script>"
+    for go in ("location.reload()", "location='/'", "location='/#a'+"
+               "(location.hash='b');location.reload()"):
+        check_eq(colour(shoot(s, SMALL, html=again % go)), (0, 255, 0), go)
+    # Nothing else is there.
+    check_error(shoot(s, html="<script>location='/other'</script>"), 502,
+                "404")
+    check_error(shoot(s, html="<script>location.reload()</script>"), 502,
+                "keeps going")
+    check_next(s)
+
+
 def test_screenshot_cut_is_width_height_x_y(s):
     w, h, at = pixels(shoot(s, "/cut/60,200,10,900", html=TALL))
     check_eq((w, h), (60, 200))

@@ -8,9 +8,6 @@
 #include "document.h"
 #include "reqid.h"
 
-/* HTML that came as a body gets an origin, but no server and no file. */
-#define HTML_URL	"http://page.ufop.invalid/"
-
 /* networkIdle never comes on a page that polls. */
 #define IDLE_MAX_US	(5000 * MS)
 /* Of ending the scripts of a page, within GRACE_US. */

@@ -128,19 +128,24 @@ on_navigating(struct page *p, json_t *params)
 	p->deaf = false;
 }
 
-/* A request to the origin of the html: the html itself, or nothing. */
+/*
+ * A request to the origin of the html: the html itself, each time that the page
+ * is to be it, or nothing.
+ */
 static void
 on_paused(struct page *p, json_t *params)
 {
 	const struct shot	*s = p->shot;
 	const char		*id = cdp_string(params, "requestId");
 
-	if (p->served) {
+	if (strcmp(cdp_string(params, "frameId"), p->frame) != 0 ||
+	    strcmp(cdp_string(params, "resourceType"), "Document") != 0 ||
+	    strcmp(cdp_string(json_object_get(params, "request"), "url"),
+	    HTML_URL) != 0) {
 		page_send(p, "Fetch.fulfillRequest", json_pack("{s:s, s:i}",
 		    "requestId", id, "responseCode", 404));
 		return;
 	}
-	p->served = true;
 	page_send(p, "Fetch.fulfillRequest", json_pack(
 	    "{s:s, s:i, s:[{s:s, s:s}], s:o}", "requestId", id, "responseCode",
 	    200, "responseHeaders", "name", "Content-Type", "value",

@@ -15,6 +15,9 @@
 
 #include "shot.h"
 
+/* HTML that came as a body gets an origin, but no server and no file. */
+#define HTML_URL	"http://page.ufop.invalid/"
+
 #define MS		1000LL
 /* What a page does after its script was ended, or it went to another. */
 #define GRACE_US	(500 * MS)
@@ -65,7 +68,6 @@ struct page {
 	char			 error[64];	/* ... "net::ERR_..." */
 	bool			 download;
 	bool			 crashed;
-	bool			 served;	/* the html has been */
 	bool			 stopped;	/* no script of it runs any more */
 	bool			 measured;	/* but for the picture all is asked */
 	/* It resizes the page: two at once would spoil each other. */
