@@ -384,6 +384,24 @@ def test_screenshot_js_may_have_any_value(s):
         check_error(shoot(s, "/js/" + b64(js), html="<p>x"), 400, "js", say)
 
 
+def test_screenshot_js_may_go_to_another_page(s):
+    """And wait there for what never comes: it ends with its page."""
+    with Site({"/": "<body style='background:#f00'>",
+               "/good": "<body style='background:#0f0'>"}) as site:
+        for wait in ("new Promise(()=>{})",
+                     "new Promise(r=>setTimeout(r,900))"):
+            def js(to):
+                return SMALL + "/js/" + b64("location='%s';%s" % (to, wait))
+            check_eq(colour(shoot(s, js("/good"), url=site.url())),
+                     (0, 255, 0), wait)
+            check_error(shoot(s, js("/none"), url=site.url()), 502, "404")
+        with socket.create_server(("127.0.0.1", 0)) as l:
+            nobody = "http://127.0.0.1:%d/" % l.getsockname()[1]
+        check_error(shoot(s, js(nobody), url=site.url()), 502,
+                    "nobody answers")
+    check_next(s)
+
+
 def test_screenshot_headers_cookies_ua(s):
     seen = {}
 

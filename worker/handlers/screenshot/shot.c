@@ -41,11 +41,18 @@ apply_js(struct page *p)
 	char		*script = xasprintf("(async()=>{await(0,eval)(%s)})()",
 	    js);
 	json_t		*value;
+	int		 n = p->navigations;
 	enum outcome	 rc = page_eval(p, script, clock_mono_us() + SCRIPT_US,
 	    &value);
 
 	free(script);
 	free(js);
+	/* It has gone to another page, and ended with the one it was in. */
+	if ((rc == REFUSED || rc == LATE) && p->navigations != n) {
+		rc = page_wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US);
+		if (rc == REFUSED || rc == LATE)
+			rc = DONE;
+	}
 	if (rc == REFUSED)
 		return (ufop_fail(p->reply, 400, "screenshot: js failed in the "
 		    "page: %s", p->why));
