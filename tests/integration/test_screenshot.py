@@ -384,6 +384,20 @@ def test_screenshot_js_may_have_any_value(s):
         check_error(shoot(s, "/js/" + b64(js), html="<p>x"), 400, "js", say)
 
 
+def test_screenshot_css_where_pages_forbid_styles(s):
+    green = "/css/" + b64("body,rect{background:#0f0;fill:#0f0}")
+    svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='100' " \
+        b"height='80'><rect width='100' height='80' fill='red'/></svg>"
+    with Site({"/strict": (200, {"Content-Security-Policy": "default-src "
+                                 "'none'; require-trusted-types-for 'script'"},
+                           b"<body>x"),
+               "/svg": (200, {"Content-Type": "image/svg+xml"}, svg)
+               }) as site:
+        for path in ("/strict", "/svg"):
+            check_eq(colour(shoot(s, SMALL + green, url=site.url(path))),
+                     (0, 255, 0), path)
+
+
 def test_screenshot_js_may_go_to_another_page(s):
     """And wait there for what never comes: it ends with its page."""
     with Site({"/": "<body style='background:#f00'>",

@@ -20,7 +20,11 @@ apply_css(struct page *p)
 	enum outcome	 rc;
 
 	script = xasprintf("{const s=document.createElement('style');"
-	    "s.textContent=%s;document.documentElement.append(s)}", css);
+	    "s.textContent=%s;document.documentElement.append(s);"
+	    /* A policy of the page, or its being no HTML, may be against it. */
+	    "if(!s.sheet){const c=new CSSStyleSheet();c.replaceSync("
+	    "s.textContent);document.adoptedStyleSheets.push(c);s.remove()}}",
+	    css);
 	rc = page_look(p, script, &value);
 	free(script);
 	free(css);
