@@ -226,6 +226,10 @@ def test_screenshot_of_html_in_its_own_charset(s):
     check_eq(glyph(page.encode("gbk"), "text/html"), want, "GBK by its meta")
     check_eq(glyph(page.encode("gbk"), "text/html; charset=gbk"), want,
              "GBK by its header")
+    latin = page.replace("gbk", "utf-8").replace("\u4e2d", "%s")
+    check_eq(glyph((latin % "\xe4").encode(), "Text/HTML; Charset=Latin1"),
+             glyph((latin % "\xc3\xa4").encode(), "text/html"),
+             "a header in capitals")
     check_eq(glyph(page.replace("<meta charset=gbk>", "").encode(),
                    "text/html"), want, "UTF-8 that does not say so")
     check_eq(glyph(page.replace("gbk", "utf-8").encode(),

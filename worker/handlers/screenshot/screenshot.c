@@ -145,10 +145,10 @@ html_type(const struct ufop_job *job)
 
 	/* A type that is no text cannot be told to the browser. */
 	if (is_utf8(str_from(type)) &&
-	    (strncmp(type, "application/xhtml", 17) == 0 ||
-	    strncmp(type, "image/svg", 9) == 0 ||
-	    (strncmp(type, "text/html", 9) == 0 &&
-	    strstr(type, "charset=") != NULL)))
+	    (strncasecmp(type, "application/xhtml", 17) == 0 ||
+	    strncasecmp(type, "image/svg", 9) == 0 ||
+	    (strncasecmp(type, "text/html", 9) == 0 &&
+	    strcasestr(type, "charset=") != NULL)))
 		return (type);
 	return (is_utf8(html) ? "text/html; charset=utf-8" : "text/html");
 }
