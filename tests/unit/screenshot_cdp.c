@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 #include "arena.h"
-#include "cdp.h"
+#include "browser.h"
 #include "reqid.h"
 #include "socks.h"
 #include "store.h"
@@ -59,6 +59,68 @@ static int
 receive(struct fake *f, struct cdp_msg *m)
 {
 	return (cdp_recv(&f->cdp, clock_mono_us() + 50000, m));
+}
+
+/* The id of the one command, of this method, that the browser was sent. */
+static int
+sent(struct browser *b, struct fake *f, const char *method)
+{
+	char	 got[512], want[128];
+	ssize_t	 n;
+	int	 id;
+
+	CHECK_INT(cdp_flush(&b->cdp), 0);
+	n = read(f->from, got, sizeof(got));
+	CHECK(n > 0 && got[n - 1] == '\0');
+	CHECK_INT(strlen(got), n - 1);
+	CHECK_INT(sscanf(got, "{\"id\":%d,", &id), 1);
+	snprintf(want, sizeof(want), "\"method\":\"%s\"", method);
+	CHECK_MSG(strstr(got, want) != NULL, "it was sent %s", got);
+	return (id);
+}
+
+/* The browser answers a command about the next tab. */
+static void
+answered(struct browser *b, struct fake *f, int id, const char *what)
+{
+	struct cdp_msg	 m;
+	char		 text[256];
+	int		 n = snprintf(text, sizeof(text), "{\"id\":%d,%s}", id,
+		    what);
+
+	fake_says(f, text, (size_t)n + 1);
+	CHECK_INT(cdp_recv(&b->cdp, clock_mono_us() + 50000, &m), 1);
+	CHECK(browser_message(b, &m));
+}
+
+void
+test_screenshot_browser_leaves_nothing_of_a_tab_that_fails(void)
+{
+	static const char	 no[] = "\"error\":{\"message\":\"no\"}";
+	static const char	 gone[] = "Target.disposeBrowserContext\","
+	    "\"params\":{\"browserContextId\":\"NEW\"}";
+	struct browser		 b = { .up = true };
+	struct fake		 f;
+	int			 id;
+
+	fake_open(&f);
+	b.cdp = f.cdp;
+	/* That of the job before is none to make a target in. */
+	snprintf(b.next.context, sizeof(b.next.context), "OLD");
+	browser_prepare(&b);
+	answered(&b, &f, sent(&b, &f, "Target.createBrowserContext"), no);
+	CHECK_INT(b.cdp.out.len, 0);
+	CHECK_INT(b.next_state, NEXT_NONE);
+	/* Of a context that there is, no page comes about. */
+	browser_prepare(&b);
+	id = sent(&b, &f, "Target.createBrowserContext");
+	answered(&b, &f, id, "\"result\":{\"browserContextId\":\"NEW\"}");
+	answered(&b, &f, id + 2, no);
+	CHECK_INT(b.next_state, NEXT_NONE);
+	CHECK(memmem(b.cdp.out.p, b.cdp.out.len, gone, sizeof(gone) - 1) !=
+	    NULL);
+	f.cdp = b.cdp;
+	fake_close(&f);
 }
 
 void

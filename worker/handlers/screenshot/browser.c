@@ -149,6 +149,15 @@ tab_set_up(struct browser *b)
 	return (browser_follow_network(b, session));
 }
 
+/* All of a context goes; "": there is none. */
+static void
+dispose(struct browser *b, const char *context)
+{
+	if (context[0] != '\0')
+		(void)cdp_send(&b->cdp, "", "Target.disposeBrowserContext",
+		    json_pack("{s:s}", "browserContextId", context));
+}
+
 static bool
 take_name(char to[CDP_NAME_MAX + 1], json_t *result, const char *key)
 {
@@ -160,20 +169,18 @@ take_name(char to[CDP_NAME_MAX + 1], json_t *result, const char *key)
 	return (true);
 }
 
-bool
-browser_message(struct browser *b, const struct cdp_msg *m)
+/* The step that follows on this result; false when it is none. */
+static bool
+tab_advance(struct browser *b, json_t *result)
 {
 	struct tab	*t = &b->next;
-	json_t		*msg, *result;
-	bool		 ok = false;
 
-	if (m->id == 0 || m->id != b->next_id)
-		return (false);
-	msg = cdp_parse(m);
-	result = json_object_get(msg, "result");
 	switch (b->next_state) {
 	case NEXT_CONTEXT:
-		ok = take_name(t->context, result, "browserContextId");
+		if (!take_name(t->context, result, "browserContextId")) {
+			t->context[0] = '\0';
+			return (false);
+		}
 		(void)cdp_send(&b->cdp, "", "Browser.setDownloadBehavior",
 		    json_pack("{s:s, s:s}", "behavior", "deny",
 		    "browserContextId", t->context));
@@ -181,30 +188,45 @@ browser_message(struct browser *b, const struct cdp_msg *m)
 		    json_pack("{s:s, s:s}", "url", "about:blank",
 		    "browserContextId", t->context));
 		b->next_state = NEXT_TARGET;
-		break;
+		return (true);
 	case NEXT_TARGET:
-		ok = take_name(t->target, result, "targetId");
+		if (!take_name(t->target, result, "targetId"))
+			return (false);
 		b->next_id = cdp_send(&b->cdp, "", "Target.attachToTarget",
 		    json_pack("{s:s, s:b}", "targetId", t->target, "flatten",
 		    1));
 		b->next_state = NEXT_SESSION;
-		break;
+		return (true);
 	case NEXT_SESSION:
-		ok = take_name(t->session, result, "sessionId");
+		if (!take_name(t->session, result, "sessionId"))
+			return (false);
 		b->next_id = tab_set_up(b);
 		b->next_state = NEXT_SET_UP;
-		break;
+		return (true);
 	case NEXT_SET_UP:
-		ok = result != NULL;
 		b->next_id = 0;
 		b->next_state = NEXT_READY;
-		break;
+		return (result != NULL);
 	default:
-		break;
+		return (false);
+	}
+}
+
+bool
+browser_message(struct browser *b, const struct cdp_msg *m)
+{
+	json_t	*msg;
+
+	if (m->id == 0 || m->id != b->next_id)
+		return (false);
+	msg = cdp_parse(m);
+	if (!tab_advance(b, json_object_get(msg, "result"))) {
+		/* Asked for anew when needed; nothing of it is to stay. */
+		b->next_id = 0;
+		b->next_state = NEXT_NONE;
+		dispose(b, b->next.context);
 	}
 	json_decref(msg);
-	if (!ok)
-		b->next_state = NEXT_NONE;	/* asked for anew when needed */
 	return (true);
 }
 
@@ -277,9 +299,8 @@ browser_done(struct browser *b)
 	if ((b->jobs_max > 0 && b->njobs >= b->jobs_max) ||
 	    used > b->memory_mark)
 		browser_drop(b);
-	else if (b->tab.context[0] != '\0')
-		(void)cdp_send(&b->cdp, "", "Target.disposeBrowserContext",
-		    json_pack("{s:s}", "browserContextId", b->tab.context));
+	else
+		dispose(b, b->tab.context);
 	memset(&b->tab, 0, sizeof(b->tab));
 	/* The next tab may be there already: then nothing else would send it. */
 	if (b->up)
