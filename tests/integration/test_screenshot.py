@@ -315,7 +315,7 @@ def test_screenshot_selector_and_pad(s):
                 "outside the page")
     check_error(shoot(s, "/selector/" + b64("#nope"), html=html), 400, "#nope")
     check_error(shoot(s, "/selector/" + b64("]]"), html=html), 400,
-                "no CSS selector")
+                "not a valid selector")
 
 
 def test_screenshot_viewport_scale_and_mobile(s):
@@ -868,6 +868,17 @@ def test_screenshot_of_a_bad_certificate(s):
         with Site({"/": "<p>x"}, tls=tls) as site:
             check_error(shoot(s, url=site.url().replace("http", "https")),
                         502, "certificate")
+    check_next(s)
+
+
+def test_screenshot_of_a_page_that_breaks_what_we_ask(s):
+    broken = "<p id=x>x<script>document.querySelector=()=>{throw Error(" \
+        "'mine')}</script>"
+    for word in ("/selector/", "/wait/selector:"):
+        check_error(shoot(s, word + b64("#x"), html=broken, within_s=6), 400,
+                    "Error: mine")
+        check_error(shoot(s, word + b64("]"), html="<p>x"), 400,
+                    "not a valid selector")
     check_next(s)
 
 

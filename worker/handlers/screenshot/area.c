@@ -59,7 +59,7 @@ area_scroll(struct page *p)
 	if (p->stopped)
 		return (DONE);
 	rc = page_eval(p, scroll_through, clock_mono_us() + SCRIPT_US, &value);
-	return (rc == REFUSED || rc == LATE ? DONE : rc);
+	return (rc == GONE || rc == CRASHED ? rc : DONE);
 }
 
 static int
@@ -110,9 +110,9 @@ area_selector(struct page *p, struct area *a)
 	free(sel);
 	rc = page_look(p, script, &v);
 	free(script);
-	if (rc == REFUSED)
+	if (rc == THREW)
 		return (ufop_fail(p->reply, 400, "screenshot: selector: '%s' "
-		    "is no CSS selector", p->o->selector));
+		    "cannot be looked for: %s", p->o->selector, p->why));
 	if (rc != DONE)
 		return (page_fail(p, rc, "looking for the element"));
 	if (!json_is_array(v))

@@ -368,20 +368,20 @@ wait_selector(struct page *p, int64_t until_us)
 	for (;;) {
 		rc = page_eval(p, script, until_us, &value);
 		/* The document may go away under it: then again in the next. */
-		if (rc != REFUSED || strstr(p->why, "SyntaxError") != NULL ||
-		    clock_mono_us() >= until_us ||
+		if (rc != REFUSED || clock_mono_us() >= until_us ||
 		    p->navigations > NAVIGATIONS_MAX)
 			break;
 	}
-	if (rc == LATE)
+	if (rc == LATE || (rc == REFUSED && clock_mono_us() >= until_us))
 		rc = selector_late(p, sel);
 	free(script);
 	free(sel);
 	if (rc == REFUSED && p->navigations > NAVIGATIONS_MAX)
 		return (loops(p));
-	if (rc == REFUSED)
+	if (rc == THREW)
 		return (ufop_fail(p->reply, 400, "screenshot: wait/selector: "
-		    "'%s' is no CSS selector", p->o->wait_selector));
+		    "'%s' cannot be looked for: %s", p->o->wait_selector,
+		    p->why));
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "no element matches '%s' "
 		    "within %d ms", p->o->wait_selector, p->page_ms));

@@ -325,18 +325,17 @@ page_stop_scripts(struct page *p)
 	page_send(p, "Runtime.terminateExecution", json_object());
 }
 
-/* The page is just going to another: until that one is there, or a moment. */
-static void
-settle(struct page *p)
+enum outcome
+page_settle(struct page *p, int n)
 {
 	int64_t		 until_us = clock_mono_us() + GRACE_US;
-	int		 n = p->navigations;
 	enum outcome	 rc = DONE;
 
 	while (p->navigations == n && rc == DONE)
 		rc = page_pump(p, until_us);
 	if (rc == DONE)
-		(void)page_wait_life(p, LIFE_LOAD, until_us);
+		rc = page_wait_life(p, LIFE_LOAD, until_us);
+	return (rc == GONE || rc == CRASHED ? rc : DONE);
 }
 
 enum outcome
@@ -368,7 +367,7 @@ page_insist(struct page *p, const char *method, json_t *params,
 		/* Of the same document the late answer will do, too. */
 		before = p->navigations == n ? p->want : 0;
 		if (before == 0)
-			settle(p);
+			(void)page_settle(p, n);
 	}
 	p->before = 0;
 	json_decref(params);
@@ -384,7 +383,7 @@ eval_params(const char *script)
 
 /*
  * The value in the result of Runtime.evaluate, borrowed until the next call.
- * REFUSED when the script threw; then why is what it threw.
+ * THREW: why is what.
  */
 static enum outcome
 eval_value(struct page *p, json_t *result, json_t **value)
@@ -397,7 +396,7 @@ eval_value(struct page *p, json_t *result, json_t **value)
 		    "description")[0] != '\0' ? cdp_string(what,
 		    "description") : cdp_string(thrown, "text"));
 		p->why[strcspn(p->why, "\n")] = '\0';	/* no stack */
-		return (REFUSED);
+		return (THREW);
 	}
 	*value = json_object_get(json_object_get(result, "result"), "value");
 	return (DONE);
@@ -447,6 +446,7 @@ page_fail(struct page *p, enum outcome rc, const char *step)
 		}
 		return (ufop_fail(p->reply, 500, "while %s: %s", step, why));
 	case REFUSED:
+	case THREW:
 		return (ufop_fail(p->reply, 500, "the browser failed while "
 		    "%s: %s", step, p->why));
 	default:

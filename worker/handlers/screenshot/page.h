@@ -38,6 +38,7 @@ enum outcome {
 	GONE,			/* the browser has ended */
 	CRASHED,		/* the page's renderer has */
 	REFUSED,		/* the browser answered with an error */
+	THREW,			/* the script did */
 };
 
 struct page {
@@ -83,7 +84,7 @@ struct page {
 	int			 before;	/* ... as it was asked before; or 0 */
 	json_t			*answer;	/* ... its message */
 	struct str		 data;		/* ... or the picture in it */
-	char			 why[256];	/* REFUSED: the browser's words */
+	char			 why[256];	/* of REFUSED and THREW */
 };
 
 /* Nobody waits for the answer.  The reference to params is taken over. */
@@ -120,7 +121,7 @@ enum outcome	 page_insist(struct page *, const char *method, json_t *params,
 
 /*
  * The value of a script, of a promise's too, borrowed until the next question.
- * REFUSED also when it threw: page->why is what.
+ * THREW: page->why is what.
  */
 enum outcome	 page_eval(struct page *, const char *script, int64_t until_us,
 		    json_t **value);
@@ -130,6 +131,12 @@ enum outcome	 page_look(struct page *, const char *script, json_t **value);
 
 /* Text, which is UTF-8, as a literal of JavaScript.  free() it. */
 char		*page_literal(const char *);
+
+/*
+ * When page->navigations was n, the page was about to go to another: until that
+ * one is there and has loaded, or a moment.  DONE, GONE or CRASHED.
+ */
+enum outcome	 page_settle(struct page *, int n);
 
 /* From now on no script of the page runs, whatever starts it. */
 void		 page_stop_scripts(struct page *);

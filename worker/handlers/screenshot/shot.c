@@ -28,7 +28,7 @@ apply_css(struct page *p)
 	rc = page_look(p, script, &value);
 	free(script);
 	free(css);
-	if (rc == REFUSED)
+	if (rc == THREW)
 		return (ufop_fail(p->reply, 400, "screenshot: css failed in "
 		    "the page: %s", p->why));
 	return (rc == DONE ? 0 : page_fail(p, rc, "taking the style sheet"));
@@ -52,12 +52,9 @@ apply_js(struct page *p)
 	free(script);
 	free(js);
 	/* It has gone to another page, and ended with the one it was in. */
-	if ((rc == REFUSED || rc == LATE) && p->navigations != n) {
-		rc = page_wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US);
-		if (rc == REFUSED || rc == LATE)
-			rc = DONE;
-	}
-	if (rc == REFUSED)
+	if (rc == REFUSED || (rc == LATE && p->navigations != n))
+		rc = page_settle(p, n);
+	if (rc == THREW)
 		return (ufop_fail(p->reply, 400, "screenshot: js failed in the "
 		    "page: %s", p->why));
 	if (rc == LATE)
