@@ -388,6 +388,20 @@ def test_screenshot_js_may_have_any_value(s):
         check_error(shoot(s, "/js/" + b64(js), html="<p>x"), 400, "js", say)
 
 
+def test_screenshot_js_that_goes_to_an_error_as_the_picture_is_taken(s):
+    with Site({"/": "<body style='background:#f00'>",
+               "/404": (404, {}, b"<body style='background:#00f'>")}) as site:
+        js = SMALL + "/js/" + b64("location='/404'")
+        for words in ("", "/full/1", "/selector/" + b64("body")) * 4:
+            r = shoot(s, js + words, url=site.url())
+            # The page before it, or what is wrong with it; never a picture.
+            if r.status == 200:
+                check_eq(colour(r, (5, 5)), (255, 0, 0), words)
+            else:
+                check_error(r, 502, "404")
+    check_next(s)
+
+
 def test_screenshot_css_where_pages_forbid_styles(s):
     green = "/css/" + b64("body,rect{background:#0f0;fill:#0f0}")
     svg = b"<svg xmlns='http://www.w3.org/2000/svg' width='100' " \

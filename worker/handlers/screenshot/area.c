@@ -5,6 +5,7 @@
 
 #include "area.h"
 #include "arena.h"
+#include "document.h"
 #include "reqid.h"
 
 /* Chromium gives no bytes, and no error, beyond it. */
@@ -102,13 +103,21 @@ area_selector(struct page *p, struct area *a)
 	json_t		*v;
 	enum outcome	 rc;
 	double		 right, below, w, h;
-	int		 pad = p->o->pad;
+	int		 pad = p->o->pad, try = 0;
 
 	script = xasprintf("(()=>{const e=document.querySelector(%s);if(!e)"
 	    "return null;const r=e.getBoundingClientRect();return [r.x+scrollX,"
 	    "r.y+scrollY,r.width,r.height]})()", sel);
 	free(sel);
-	rc = page_look(p, script, &v);
+	/* What has only just come has nothing in it, and may be an error. */
+	do {
+		if (document_follow(p) == -1) {
+			free(script);
+			return (-1);
+		}
+		rc = page_look(p, script, &v);
+	} while (rc == DONE && !json_is_array(v) && !document_looked(p) &&
+	    ++try < TRIES);
 	free(script);
 	if (rc == THREW)
 		return (ufop_fail(p->reply, 400, "screenshot: selector: '%s' "

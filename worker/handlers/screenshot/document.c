@@ -262,6 +262,12 @@ document_check(struct page *p)
 	    "status/any for a picture of it all the same", p->status));
 }
 
+bool
+document_looked(const struct page *p)
+{
+	return (strcmp(p->looked, p->loader) == 0);
+}
+
 int
 document_look(struct page *p)
 {
@@ -269,7 +275,21 @@ document_look(struct page *p)
 
 	if (rc != DONE)
 		return (page_fail(p, rc, "loading the page"));
+	snprintf(p->looked, sizeof(p->looked), "%s", p->loader);
 	return (document_check(p));
+}
+
+int
+document_follow(struct page *p)
+{
+	enum outcome	 rc;
+
+	if (document_looked(p))
+		return (0);
+	rc = page_wait_life(p, LIFE_LOAD, clock_mono_us() + GRACE_US);
+	if (rc == GONE || rc == CRASHED)
+		return (page_fail(p, rc, "loading the page"));
+	return (document_look(p));
 }
 
 static int

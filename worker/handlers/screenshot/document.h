@@ -20,7 +20,16 @@ int	 document_wait(struct page *, int64_t until_us);
 /* May a picture be taken of it, by what is known? */
 int	 document_check(struct page *);
 
-/* The same; what is not known the document is asked for. */
+/*
+ * The same.  What is not known the document is asked for, which takes in
+ * messages.
+ */
 int	 document_look(struct page *);
+
+/* It is the one that was looked at last. */
+bool	 document_looked(const struct page *);
+
+/* When it is not: it is given a moment to load, and looked at. */
+int	 document_follow(struct page *);
 
 #endif

@@ -61,6 +61,7 @@ struct page {
 	int			 navigations;
 	int			 status;	/* of a document; 0: not known */
 	char			 answered[CDP_NAME_MAX + 1]; /* ... its loader */
+	char			 looked[CDP_NAME_MAX + 1]; /* see document.h */
 	bool			 deaf;		/* to what goes over the network */
 	/* What the document could not be had from; "": it is one. */
 	char			 unreachable[256];

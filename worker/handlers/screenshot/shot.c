@@ -153,7 +153,7 @@ deliver_store(struct page *p)
 }
 
 static int
-capture(struct page *p)
+take_picture(struct page *p)
 {
 	struct area	 a = { 0 };
 	enum outcome	 rc = DONE;
@@ -173,7 +173,22 @@ capture(struct page *p)
 	if (p->data.len == 0)
 		return (ufop_fail(p->reply, 500, "the browser made an empty "
 		    "picture"));
-	/* It may have gone to another only now. */
+	return (0);
+}
+
+/*
+ * When the page goes to another only now, that one is looked at, and another
+ * picture taken of it: a look costs the picture that there is.
+ */
+static int
+capture(struct page *p)
+{
+	int	 try = 0;
+
+	do {
+		if (document_follow(p) == -1 || take_picture(p) == -1)
+			return (-1);
+	} while (!document_looked(p) && ++try < TRIES);
 	if (document_check(p) == -1)
 		return (-1);
 	return (p->shot->store != NULL ? deliver_store(p) : deliver_reply(p));
