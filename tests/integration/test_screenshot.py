@@ -799,6 +799,24 @@ def test_screenshot_of_a_page_that_goes_to_an_error(s):
     check_next(s)
 
 
+def test_screenshot_of_an_error_that_a_service_worker_makes(s):
+    """There is nothing of it on the network, and it is busy."""
+    worker = b"oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(" \
+        b"clients.claim());onfetch=e=>{if(e.request.url.endsWith('/made'))" \
+        b"e.respondWith(new Response('<script>setInterval(()=>{const t=Date" \
+        b".now();while(Date.now()-t<3000);},0)</script>',{status:404,headers:" \
+        b"{'Content-Type':'text/html'}}))}"
+    with Site({"/": "<script>navigator.serviceWorker.register('/sw.js').then("
+                    "()=>navigator.serviceWorker.ready).then(()=>setTimeout("
+                    "()=>{location='/made'},100))</script>",
+               "/sw.js": (200, {"Content-Type": "text/javascript"}, worker)
+               }) as site:
+        for _ in range(5):
+            check_error(shoot(s, "/wait/1000", url=site.url()), 502, "404")
+        check("/made" not in site.hits, "the worker did not answer")
+    check_next(s)
+
+
 def test_screenshot_of_nobody(s):
     with socket.create_server(("127.0.0.1", 0)) as l:
         port = l.getsockname()[1]

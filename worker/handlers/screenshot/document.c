@@ -212,7 +212,7 @@ document_open(struct page *p, int64_t until_us)
 
 /*
  * The status of a document that was there before we could listen again.  One
- * that keeps it from us is taken as it is.
+ * that has none to tell is taken as it is.
  */
 static enum outcome
 ask_status(struct page *p)
@@ -222,9 +222,9 @@ ask_status(struct page *p)
 
 	if (p->unreachable[0] != '\0' || strcmp(p->answered, p->loader) == 0)
 		return (DONE);
-	rc = page_eval(p, "performance.getEntriesByType('navigation')[0]"
-	    ".responseStatus", clock_mono_us() + GRACE_US, &value);
-	if (rc == CRASHED || rc == GONE)
+	rc = page_look(p, "performance.getEntriesByType('navigation')[0]"
+	    ".responseStatus", &value);
+	if (rc != DONE && rc != REFUSED && rc != THREW)
 		return (rc);
 	if (rc == DONE) {
 		p->status = (int)json_integer_value(value);
