@@ -849,6 +849,39 @@ def test_screenshot_of_a_page_that_goes_where_nobody_is(s):
     check_next(s)
 
 
+def test_screenshot_of_a_page_that_never_has_a_load_event(s):
+    red = "<body style='background:#f00'><script>%s</script>"
+    with Site({"/204": (204, {}, b""),
+               "/file": (200, {"Content-Type": "application/octet-stream"},
+                         b"x")}) as site:
+        for i, go in enumerate(("location='/204'", "location='/file'",
+                                "location='mailto:a@b'", "stop()")):
+            site.pages["/%d" % i] = red % go
+            for words in ("", "/wait/idle"):
+                r = shoot(s, SMALL + "/timeout/9000" + words,
+                          url=site.url("/%d" % i), within_s=8)
+                check_eq(colour(r), (255, 0, 0), go + words)
+        # That of the page it goes to, on another site, is waited for.
+        green = pictures.png_flat(100, 80, (0, 255, 0))
+
+        def late(h):
+            site.ended.wait(0.7)
+            h.send_response(200)
+            h.send_header("Content-Type", "image/png")
+            h.send_header("Content-Length", str(len(green)))
+            h.end_headers()
+            h.wfile.write(green)
+
+        there = site.url("/there").replace("127.0.0.1", "localhost")
+        site.pages.update({
+            "/": red % "document.write('<img src=/late.png>');location='%s'" %
+            there,
+            "/there": "<body style='margin:0'><img src=/late.png>",
+            "/late.png": late})
+        check_eq(colour(shoot(s, SMALL, url=site.url("/"))), (0, 255, 0))
+    check_next(s)
+
+
 def test_screenshot_of_a_page_that_goes_to_an_empty_one(s):
     red = "<body style='background:#f00'>"
     blank = red + "<script>location='about:blank'</script>"
@@ -880,10 +913,9 @@ def test_screenshot_gives_the_reason_of_the_page_itself(s):
         for path in ("/a", "/b", "/c", "/d"):
             check_error(shoot(s, "/wait/900", url=site.url(path)), 502,
                         "nobody answers", nobody.split(":")[2].strip("/"))
-        # The page stays when what it goes to is a file.
-        check_eq(colour(shoot(s, SMALL + "/wait/900", url=site.url("/e"))),
-                 (255, 0, 0))
-        check("/lost" in site.hits, "no file was asked for")
+        # A file that is not there is no document: status/any is no remedy.
+        check_error(shoot(s, "/wait/900", url=site.url("/e")), 502,
+                    "ERR_INVALID_RESPONSE", "has no page")
     check_next(s)
 
 

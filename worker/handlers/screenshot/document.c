@@ -68,6 +68,8 @@ static const struct {
 	{ "ERR_TOO_MANY_REDIRECTS", "it redirects without an end" },
 	{ "ERR_EMPTY_RESPONSE", "its server closed the connection without an "
 	    "answer" },
+	{ "ERR_INVALID_RESPONSE", "its answer is an error that has no page to "
+	    "be shown" },
 	{ "ERR_ABORTED", "its answer is nothing that can be shown, such as a "
 	    "304 or a redirect to an address that is not http or https" },
 };

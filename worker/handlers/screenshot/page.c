@@ -37,6 +37,17 @@ on_lifecycle(struct page *p, json_t *params)
 		p->life |= LIFE_IDLE;
 }
 
+/*
+ * The end of loading, with or without a load event: there is none in a page that
+ * went to a file, or stopped itself, before all of it was there.
+ */
+static void
+on_stopped(struct page *p, json_t *params)
+{
+	if (strcmp(cdp_string(params, "frameId"), p->frame) == 0)
+		p->life |= LIFE_LOAD;
+}
+
 void
 page_shows(struct page *p, const char *loader)
 {
@@ -159,6 +170,7 @@ static const struct {
 	const char	*only;
 } events[] = {
 	{ "Page.lifecycleEvent", on_lifecycle, NULL },
+	{ "Page.frameStoppedLoading", on_stopped, NULL },
 	{ "Page.frameNavigated", on_navigated, NULL },
 	/* The first is two milliseconds sooner, where it is told at all. */
 	{ "Page.frameRequestedNavigation", on_navigating, NULL },
