@@ -817,6 +817,22 @@ def test_screenshot_of_an_error_that_a_service_worker_makes(s):
     check_next(s)
 
 
+def test_screenshot_gives_the_reason_also_of_what_fails_at_once(s):
+    """Before the browser has been asked to tell of the network again."""
+    worker = b"oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(" \
+        b"clients.claim());onfetch=e=>{if(e.request.url.endsWith('/made'))" \
+        b"e.respondWith(Response.error())}"
+    with Site({"/": "<script>navigator.serviceWorker.register('/sw.js').then("
+                    "()=>navigator.serviceWorker.ready).then(()=>setTimeout("
+                    "()=>{location='/made'},100))</script>",
+               "/sw.js": (200, {"Content-Type": "text/javascript"}, worker)
+               }) as site:
+        for _ in range(5):
+            check_error(shoot(s, "/wait/900", url=site.url()), 502,
+                        "net::ERR_FAILED")
+    check_next(s)
+
+
 def test_screenshot_of_nobody(s):
     with socket.create_server(("127.0.0.1", 0)) as l:
         port = l.getsockname()[1]

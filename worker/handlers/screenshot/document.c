@@ -240,6 +240,8 @@ static int
 unreachable_fail(struct page *p)
 {
 	const struct socks_note	*note = filter_note(p, p->unreachable);
+	json_t			*result;
+	const char		*error;
 
 	if (strcmp(p->failed, p->loader) == 0)
 		return (reach_fail(p, p->error, note));
@@ -247,6 +249,13 @@ unreachable_fail(struct page *p)
 	if (note != NULL)
 		return (ufop_fail(p->reply, 502, "cannot open the page: %s",
 		    note->msg));
+	/* Who goes there himself is told why. */
+	if (page_call(p, "Page.navigate", json_pack("{s:s}", "url",
+	    p->unreachable), clock_mono_us() + SCRIPT_US, &result) == DONE) {
+		error = cdp_string(result, "errorText");
+		if (error[0] != '\0')
+			return (reach_fail(p, error, NULL));
+	}
 	return (ufop_fail(p->reply, 502, "cannot open the page: it went to "
 	    "another that cannot be reached"));
 }

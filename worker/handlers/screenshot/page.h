@@ -64,7 +64,7 @@ struct page {
 	char			 looked[CDP_NAME_MAX + 1]; /* see document.h */
 	bool			 deaf;		/* to what goes over the network */
 	/* What the document could not be had from; "": it is one. */
-	char			 unreachable[256];
+	char			 unreachable[2048];
 	/* Of the last document that failed to load, a frame's too. */
 	char			 failed[CDP_NAME_MAX + 1];	/* its loader */
 	char			 error[64];	/* ... "net::ERR_..." */
