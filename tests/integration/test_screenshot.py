@@ -1069,6 +1069,8 @@ def test_screenshot_survives_a_killed_renderer_and_browser():
         check_next(s)
         # A browser that ends is no fault of the page's, if it is once.
         check_answer(killed(None, 1), 200, "image/png")
+        check("while loading the page: the browser ended" in
+              s.worker.output(), "the log does not say what has happened")
         check_next(s)
         check_error(killed(None, 2), 500, "browser")
         check_next(s)

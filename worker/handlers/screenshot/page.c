@@ -453,6 +453,8 @@ page_fail(struct page *p, enum outcome rc, const char *step)
 		browser_why(p->b, why, sizeof(why));
 		browser_drop(p->b);
 		if (p->may_retry) {
+			ufop_log(p->job, "while %s: %s; trying once more",
+			    step, why);
 			p->retry = true;
 			return (-1);
 		}

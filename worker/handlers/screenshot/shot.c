@@ -259,7 +259,6 @@ shot_take(struct browser *b, const struct shot *shot, struct ufop_job *job,
 
 	if (retry) {
 		/* Killed from outside, or by this page: the second try tells. */
-		ufop_log(job, "the browser ended; trying once more");
 		retry = false;
 		rc = take(b, shot, job, reply, &retry);
 	}
