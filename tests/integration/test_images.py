@@ -331,6 +331,30 @@ def tiff_of(w, h, packing, data, **other):
                                     for t, v in sorted(tags.items())) + bytes(4)
 
 
+def tiff_of_rows(w, h, packing, row):
+    """A TIFF of grey whose rows are strips, and all of them the same bytes."""
+    tags = ((256, 1, w), (257, 1, h), (258, 1, 8), (259, 1, packing),
+            (262, 1, 1), (273, h, 8 + len(row)), (277, 1, 1), (278, 1, 1),
+            (279, h, 8 + len(row) + 4 * h))
+    return b"II*\0" + struct.pack("<I", 8 + len(row) + 8 * h) + row + \
+        struct.pack("<%dI" % (2 * h), *[8] * h, *[len(row)] * h) + \
+        struct.pack("<H", len(tags)) + b"".join(
+            struct.pack("<HHII", t, 4, n, v) for t, n, v in tags) + bytes(4)
+
+
+def test_tiff_whose_strips_are_shared():
+    """As blank ones may be; but not to unpack a gigabyte out of little."""
+    w, h = 5000, 9000
+    row = zeros(w)
+    picture, _, _ = process("thumbnail/w/50/format/png",
+                            tiff_of_rows(w, h, 8, row))
+    check_eq(pictures.size_of(picture), ("png", 50, 90))
+    # The same pixels behind blocks of nothing.
+    empty = row[:2] + b"\0\0\0\xff\xff" * 9000 + row[2:]
+    _, said, _ = process("thumbnail/w/50", tiff_of_rows(w, h, 8, empty), 65)
+    check(b"together" in said, "%r", said)
+
+
 @harness.deadline(120)
 def test_small_tiff_gets_little_memory():
     """

@@ -27,6 +27,7 @@
 #define WHOLE_MAX	((uint64_t)64 << 20)
 /* The same of what cannot be read row by row: more is refused. */
 #define PIECE_MAX	((uint64_t)256 << 20)
+#define SHARED_MAX	16	/* times the file: what pieces may have together */
 #define BAND_ROWS	64	/* at least so many are asked for at once */
 /* Samples on a side that are averaged: sums of 255 * 255 fit 32 bits. */
 #define AVERAGE_MAX	255
@@ -466,6 +467,28 @@ check_sums(const struct page *pg, uint32_t rows, size_t size,
 	return (ok ? 0 : -1);
 }
 
+/*
+ * All pieces may be the same bytes, and Deflate has blocks of nothing: a small
+ * file can have as much to unpack as it likes.  Writers share only what is
+ * short, and none writes much more than the pixels are.
+ */
+static int
+check_lengths(const struct page *pg, uint64_t piece, struct ufop_err *err)
+{
+	uint32_t n = TIFFIsTiled(pg->t) ? TIFFNumberOfTiles(pg->t) :
+	    TIFFNumberOfStrips(pg->t);
+	double sum = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		sum += (double)TIFFGetStrileByteCount(pg->t, i);
+	if (sum <= 2.0 * (double)piece * n ||
+	    sum <= (double)pg->f->len * SHARED_MAX)
+		return (0);
+	return (image_err(err, UFOP_TOO_BIG, "the TIFF has %zu bytes, and its "
+	    "strips or tiles say to have %.0f together; write it anew",
+	    pg->f->len, sum));
+}
+
 /* The way that needs the least; what would need too much is refused. */
 static int
 read_pixels(struct page *pg, struct ufop_err *err)
@@ -480,6 +503,8 @@ read_pixels(struct page *pg, struct ufop_err *err)
 	rows = rows > pg->h ? pg->h : rows;
 	if (rows == 0 || piece == 0)
 		return (bad(err, pg->f));
+	if (check_lengths(pg, piece, err) == -1)
+		return (-1);
 	band = rows < BAND_ROWS ? BAND_ROWS / rows * rows : rows;
 	band = band > pg->h ? pg->h : band;
 	/* Of planes, three and an alpha are read. */
