@@ -332,6 +332,20 @@ def test_screenshot_viewport_scale_and_mobile(s):
     check_eq(colour(shoot(s, SMALL, html=telephone)), (255, 0, 0))
 
 
+def test_screenshot_is_set_up_before_the_first_script(s):
+    """Many at once: that is when a page is faster than its set-up."""
+    html = "<body><script>document.body.style.background=navigator." \
+        "maxTouchPoints>0&&/Android/.test(navigator.userAgent)&&" \
+        "screen.width==100&&matchMedia('(prefers-color-scheme:dark)').matches" \
+        "?'#0f0':'#f00'</script>"
+
+    def some():
+        return [colour(shoot(s, SMALL + "/mobile/1/dark/1", html=html))
+                for _ in range(10)]
+    for b in [s.in_background(some) for _ in range(6)]:
+        check_eq(set(b.result()), {(0, 255, 0)}, "what the first script sees")
+
+
 def test_screenshot_formats(s):
     for words, kind, start in (
             ("/format/jpg/q/60", "image/jpeg", b"\xff\xd8\xff"),

@@ -5,6 +5,7 @@
 
 #include "browser.h"
 #include "err.h"
+#include "options.h"
 #include "reqid.h"
 
 /* From exec to the first answer: 70 ms here, far more on a loaded host. */
@@ -143,6 +144,9 @@ tab_set_up(struct browser *b)
 	    json_pack("{s:b}", "enabled", 1));
 	(void)cdp_send(&b->cdp, session, "Inspector.enable",
 	    json_object());
+	(void)cdp_send(&b->cdp, session, "Emulation.setDeviceMetricsOverride",
+	    json_pack("{s:i, s:i, s:i, s:b}", "width", OPTIONS_VIEW_W,
+	    "height", OPTIONS_VIEW_H, "deviceScaleFactor", 1, "mobile", 0));
 	/* Or pages have a pointer at 0,0, and what stands there is drawn so. */
 	(void)cdp_send(&b->cdp, session, "Input.setIgnoreInputEvents",
 	    json_pack("{s:b}", "ignore", 1));

@@ -111,14 +111,6 @@ open_fail(struct page *p, const char *error)
 /* ---- to open it ------------------------------------------------------ */
 
 static void
-set_metrics(struct page *p, int h)
-{
-	page_send(p, "Emulation.setDeviceMetricsOverride", json_pack(
-	    "{s:i, s:i, s:f, s:b}", "width", p->o->view_w, "height", h,
-	    "deviceScaleFactor", p->o->scale, "mobile", p->o->mobile));
-}
-
-static void
 set_cookies(struct page *p)
 {
 	const char	*url = p->shot->url != NULL ? p->shot->url : HTML_URL;
@@ -133,7 +125,21 @@ set_cookies(struct page *p)
 	    p->b->tab.context));
 }
 
-/* All that holds from the first request on; document_open() has the answers. */
+/* The tab has the usual window from its start. */
+static void
+set_metrics(struct page *p)
+{
+	const struct options	*o = p->o;
+
+	if (o->view_w == OPTIONS_VIEW_W && o->view_h == OPTIONS_VIEW_H &&
+	    o->scale == 1 && !o->mobile)
+		return;
+	page_send(p, "Emulation.setDeviceMetricsOverride", json_pack(
+	    "{s:i, s:i, s:f, s:b}", "width", o->view_w, "height", o->view_h,
+	    "deviceScaleFactor", o->scale, "mobile", o->mobile));
+}
+
+/* All that holds from the first request on. */
 static void
 set_up(struct page *p)
 {
@@ -143,7 +149,8 @@ set_up(struct page *p)
 	const struct options	*o = p->o;
 	const char		*ua = o->ua;
 
-	set_metrics(p, o->view_h);
+	p->first = p->b->cdp.id + 1;
+	set_metrics(p);
 	if (o->mobile) {
 		page_send(p, "Emulation.setTouchEmulationEnabled",
 		    json_pack("{s:b}", "enabled", 1));
@@ -158,7 +165,6 @@ set_up(struct page *p)
 		page_send(p, "Emulation.setDefaultBackgroundColorOverride",
 		    json_pack("{s:{s:i, s:i, s:i, s:i}}", "color", "r", 0, "g",
 		    0, "b", 0, "a", 0));
-	p->first = p->b->cdp.id + 1;
 	if (ua != NULL)
 		page_send(p, "Emulation.setUserAgentOverride",
 		    json_pack("{s:s}", "userAgent", ua));
@@ -167,32 +173,32 @@ set_up(struct page *p)
 		    json_pack("{s:O}", "headers", o->headers));
 	if (o->cookies != NULL)
 		set_cookies(p);
-	p->last = p->b->cdp.id;
-	p->unanswered = p->last - p->first + 1;
 	if (p->shot->url == NULL)
 		page_send(p, "Fetch.enable", json_pack("{s:[{s:s}]}",
 		    "patterns", "urlPattern", HTML_URL "*"));
+	p->last = p->b->cdp.id;
+	p->unanswered = p->last - p->first + 1;
 }
 
 int
 document_open(struct page *p, int64_t until_us)
 {
-	enum outcome	 rc, more;
+	enum outcome	 rc = DONE;
 	json_t		*result;
 
 	set_up(p);
-	rc = page_call(p, "Page.navigate", json_pack("{s:s}", "url",
-	    p->shot->url != NULL ? p->shot->url : HTML_URL), until_us,
-	    &result);
-	/* These were sent before it, and are answered before it as a rule. */
-	until_us = clock_mono_us() + GRACE_US;
-	while (rc == DONE && p->unanswered > 0 &&
-	    (more = page_pump(p, until_us)) != LATE)
-		rc = more;
+	/* Or the page's first script may be faster than what it is to see. */
+	while (rc == DONE && p->unanswered > 0)
+		rc = page_pump(p, until_us);
+	if (rc != DONE)
+		return (page_fail(p, rc, "opening the page"));
 	if (p->refused[0] != '\0')
 		return (ufop_fail(p->reply, 400, "screenshot: the browser "
 		    "does not take a word of the cmd: %s; see that cookies, "
 		    "headers and ua are as they should be", p->refused));
+	rc = page_call(p, "Page.navigate", json_pack("{s:s}", "url",
+	    p->shot->url != NULL ? p->shot->url : HTML_URL), until_us,
+	    &result);
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "the page's server did not "
 		    "answer within %d ms%s", p->page_ms,

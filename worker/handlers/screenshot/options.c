@@ -467,8 +467,8 @@ options_parse(struct options *o, struct arena *arena, struct str text,
 		return (-1);
 	}
 	if (o->view_w == 0) {
-		o->view_w = o->mobile ? 390 : 1280;
-		o->view_h = o->mobile ? 844 : 800;
+		o->view_w = o->mobile ? 390 : OPTIONS_VIEW_W;
+		o->view_h = o->mobile ? 844 : OPTIONS_VIEW_H;
 	}
 	return (0);
 }

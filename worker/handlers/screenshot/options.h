@@ -28,6 +28,9 @@
 
 #define OPTIONS_SIDE_MAX	30000	/* CSS pixels of a cut or a viewport */
 #define OPTIONS_WAIT_MAX_MS	60000
+/* The window, unless the cmd says another or mobile; CSS pixels. */
+#define OPTIONS_VIEW_W		1280
+#define OPTIONS_VIEW_H		800
 
 enum shot_format {
 	SHOT_PNG,
