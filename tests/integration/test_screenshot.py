@@ -810,6 +810,14 @@ def test_screenshot_of_a_page_that_goes_to_an_error(s):
                          (0, 255, 0), path + words)
         check_eq(colour(shoot(s, SMALL + "/status/any",
                               url=site.url("/to-500"))), (0, 255, 0))
+        # Nor is it the selector's fault.
+        with socket.create_server(("127.0.0.1", 0)) as l:
+            port = l.getsockname()[1]
+        site.pages["/to-nobody"] = going % ("http://127.0.0.1:%d/" % port)
+        for path, why in (("/to-none", "404"),
+                          ("/to-nobody", "nobody answers")):
+            check_error(shoot(s, "/timeout/900/wait/selector:" + b64("#x"),
+                              url=site.url(path)), 502, why)
     check_next(s)
 
 

@@ -419,6 +419,9 @@ wait_selector(struct page *p, int64_t until_us)
 		return (ufop_fail(p->reply, 400, "screenshot: wait/selector: "
 		    "'%s' cannot be looked for: %s", p->o->wait_selector,
 		    p->why));
+	/* There is none in an error page either, but that is not why. */
+	if (rc == LATE && document_look(p) == -1)
+		return (-1);
 	if (rc == LATE)
 		return (ufop_fail(p->reply, 504, "no element matches '%s' "
 		    "within %d ms", p->o->wait_selector, p->page_ms));
