@@ -84,7 +84,8 @@ def worker_pid(image):
                 words = f.read().split("\0")
         except OSError:
             continue
-        if "runworker" in words and table[pid][0] == image.pid:
+        if "runworker" in words and pid in table and \
+                table[pid][0] == image.pid:
             return pid
     return None
 
