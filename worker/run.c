@@ -33,7 +33,7 @@ struct run_sink {
 	size_t			 source_len;
 };
 
-/* Free memory kept for the next job: 36 million samples of 16 bits, and room. */
+/* Free memory kept for the next job: 36 million samples of 16 bits and more. */
 #define HEAP_KEPT	(128 << 20)
 
 /* The body stands at the end of rep, where encoding will not touch it. */
