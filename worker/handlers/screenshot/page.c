@@ -350,6 +350,15 @@ page_settle(struct page *p, int n)
 	return (rc == GONE || rc == CRASHED ? rc : DONE);
 }
 
+/* Was it refused because the document went away, which may be told later? */
+static bool
+went_away(const struct page *p)
+{
+	return (strstr(p->why, "Not attached") != NULL ||
+	    strstr(p->why, "navigated or closed") != NULL ||
+	    strstr(p->why, "context was destroyed") != NULL);
+}
+
 enum outcome
 page_insist(struct page *p, const char *method, json_t *params,
     json_t **result)
@@ -373,8 +382,8 @@ page_insist(struct page *p, const char *method, json_t *params,
 		if (rc == DONE)
 			rc = page_result(p, result);
 		if ((rc != LATE && (rc != REFUSED || (p->navigations == n &&
-		    strstr(p->why, "Not attached") == NULL))) ||
-		    try == TRIES || clock_mono_us() >= p->shot->deadline_us)
+		    !went_away(p)))) || try == TRIES ||
+		    clock_mono_us() >= p->shot->deadline_us)
 			break;
 		/* Of the same document the late answer will do, too. */
 		before = p->navigations == n ? p->want : 0;
