@@ -821,18 +821,24 @@ def test_screenshot_of_a_page_that_goes_to_an_error(s):
     check_next(s)
 
 
+def site_with_worker(answer):
+    """A page that goes to /made, which its service worker answers so."""
+    worker = "oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(" \
+        "clients.claim());onfetch=e=>{if(e.request.url.endsWith('/made'))" \
+        "e.respondWith(%s)}" % answer
+    return Site({"/": "<script>navigator.serviceWorker.register('/sw.js').then("
+                      "()=>navigator.serviceWorker.ready).then(()=>setTimeout("
+                      "()=>{location='/made'},100))</script>",
+                 "/sw.js": (200, {"Content-Type": "text/javascript"},
+                            worker.encode())})
+
+
 def test_screenshot_of_an_error_that_a_service_worker_makes(s):
     """There is nothing of it on the network, and it is busy."""
-    worker = b"oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(" \
-        b"clients.claim());onfetch=e=>{if(e.request.url.endsWith('/made'))" \
-        b"e.respondWith(new Response('<script>setInterval(()=>{const t=Date" \
-        b".now();while(Date.now()-t<3000);},0)</script>',{status:404,headers:" \
-        b"{'Content-Type':'text/html'}}))}"
-    with Site({"/": "<script>navigator.serviceWorker.register('/sw.js').then("
-                    "()=>navigator.serviceWorker.ready).then(()=>setTimeout("
-                    "()=>{location='/made'},100))</script>",
-               "/sw.js": (200, {"Content-Type": "text/javascript"}, worker)
-               }) as site:
+    with site_with_worker(
+            "new Response('<script>setInterval(()=>{const t=Date.now();"
+            "while(Date.now()-t<3000);},0)</script>',{status:404,headers:"
+            "{'Content-Type':'text/html'}})") as site:
         for _ in range(5):
             check_error(shoot(s, "/wait/1000", url=site.url()), 502, "404")
         check("/made" not in site.hits, "the worker did not answer")
@@ -841,14 +847,7 @@ def test_screenshot_of_an_error_that_a_service_worker_makes(s):
 
 def test_screenshot_gives_the_reason_also_of_what_fails_at_once(s):
     """Before the browser has been asked to tell of the network again."""
-    worker = b"oninstall=()=>skipWaiting();onactivate=e=>e.waitUntil(" \
-        b"clients.claim());onfetch=e=>{if(e.request.url.endsWith('/made'))" \
-        b"e.respondWith(Response.error())}"
-    with Site({"/": "<script>navigator.serviceWorker.register('/sw.js').then("
-                    "()=>navigator.serviceWorker.ready).then(()=>setTimeout("
-                    "()=>{location='/made'},100))</script>",
-               "/sw.js": (200, {"Content-Type": "text/javascript"}, worker)
-               }) as site:
+    with site_with_worker("Response.error()") as site:
         for _ in range(5):
             check_error(shoot(s, "/wait/900", url=site.url()), 502,
                         "net::ERR_FAILED")
