@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include <sys/file.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -79,9 +82,38 @@ instance_make(struct instance *in, struct ufop_err *err)
 	return (0);
 }
 
+/* What is mounted outside from now on shall be seen inside, but not vice versa. */
+static bool
+mount_spool(const char *dir)
+{
+	char		 options[96];
+	struct statvfs	 around;
+
+	if (statvfs(dir, &around) == -1 || unshare(CLONE_NEWNS) == -1 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == -1)
+		return (false);
+	snprintf(options, sizeof(options), "mode=0711,huge=within_size,"
+	    "size=%llu", (unsigned long long)around.f_blocks * around.f_frsize);
+	return (mount("ufop", dir, "tmpfs", MS_NOSUID | MS_NODEV,
+	    options) == 0);
+}
+
+int
+instance_spool(struct instance *in, struct ufop_err *err)
+{
+	snprintf(in->spool, sizeof(in->spool), "%s/spool", in->dir);
+	if (mkdir(in->spool, 0711) == -1)
+		return (err_sys(err, "cannot make '%s'", in->spool));
+	in->mounted = mount_spool(in->spool);
+	return (0);
+}
+
 void
 instance_remove(struct instance *in)
 {
+	if (in->mounted)
+		(void)umount2(in->spool, MNT_DETACH);
+	in->mounted = false;
 	if (in->dir[0] != '\0')
 		tree_remove(in->dir);
 	if (in->lock_fd != -1)

@@ -5,6 +5,8 @@
 #ifndef CLI_INSTANCE_H
 #define CLI_INSTANCE_H
 
+#include <stdbool.h>
+
 #include "err.h"
 
 #define INSTANCE_PREFIX	"ufop-up-"
@@ -15,6 +17,8 @@ struct instance {
 	char	dir[64];	/* "": not made */
 	int	lock_fd;	/* held for as long as we live; -1 */
 	char	redis_sock[96];
+	char	spool[96];	/* made by instance_spool() */
+	bool	mounted;	/* on it a file system of its own */
 };
 
 /*
@@ -22,6 +26,14 @@ struct instance {
  * instance left that was killed by force.  Returns 0, or -1 with err.
  */
 int	 instance_make(struct instance *, struct ufop_err *);
+/*
+ * Make the spool in it.  With the right to mount, it is a tmpfs of its own, as
+ * large as the one around it, that lays files on huge pages where they fill
+ * them; in a mount namespace that this process enters and its children share,
+ * so that the kernel unmounts it however they end.  Without, it is a plain
+ * directory.  Returns 0, or -1 with err.
+ */
+int	 instance_spool(struct instance *, struct ufop_err *);
 /* Remove it with all that is in it. */
 void	 instance_remove(struct instance *);
 

@@ -312,9 +312,9 @@ prepare(struct up *up, struct ufop_err *err)
 		plan_redis(up);
 	}
 	if (!is_set(settings, "spool", "dir")) {
-		snprintf(value, sizeof(value), "%s/spool", up->instance.dir);
-		if (settings_set(settings, "spool", "dir", value, "ufop up",
-		    err) == -1)
+		if (instance_spool(&up->instance, err) == -1 ||
+		    settings_set(settings, "spool", "dir", up->instance.spool,
+		    "ufop up", err) == -1)
 			return (-1);
 	}
 	if (up->guest != NULL ? plan_swaps(up, err) == -1 :

@@ -2,6 +2,7 @@
 """The command line: what a user types, sees, and gets as exit status."""
 
 import contextlib
+import ctypes
 import glob
 import json
 import os
@@ -19,7 +20,7 @@ import httpc
 import pictures
 import wire
 from harness import BUILD, DATA, ROOT, UFOP, Process, Stack, check, check_answer, \
-    check_eq, check_error, deadline, free_port, wait_until
+    check_eq, check_error, deadline, free_port, skip, wait_until
 from resp import Resp
 
 COMMANDS = ["up", "process", "runserver", "runworker", "routes", "config",
@@ -505,6 +506,7 @@ class Up(Process):
 
     def __init__(self, directory, *args):
         self.port = free_port()
+        self.preexec = None
         super().__init__("up", [UFOP, "up", "-p", str(self.port), *args],
                          directory, dict(ENV, CPU_COUNT="2"))
 
@@ -513,7 +515,8 @@ class Up(Process):
         with open(self.log, "wb") as out, open(self.err_path, "wb") as err:
             self.popen = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                cwd=self.directory, env=self.env, start_new_session=True)
+                cwd=self.directory, env=self.env, start_new_session=True,
+                preexec_fn=self.preexec)
         return self
 
     def err(self):
@@ -700,6 +703,84 @@ def test_up_killed_by_force_takes_its_parts_along():
             finally:
                 second.kill_all()
     with_up(body)
+
+
+def mounts(pid):
+    """What pid sees mounted: the options by the mount point."""
+    with open("/proc/%d/mounts" % pid) as f:
+        return {fields[1]: fields[3].split(",")
+                for fields in map(str.split, f)}
+
+
+def may_mount():
+    return subprocess.run(["unshare", "-m", "true"],
+                          stderr=subprocess.DEVNULL).returncode == 0
+
+
+def echoes(up):
+    """A body that is large enough for the spool comes back whole."""
+    body = os.urandom(3 << 20)
+    with httpc.Conn(up.port) as c:
+        r = c.request("POST", httpc.cmd_target("q/echo"), body)
+    check(r.status == 200 and r.body == body, "%r", r)
+
+
+@deadline(60)
+def test_up_has_a_spool_of_its_own():
+    def body(up):
+        up.wait_ready()
+        spool = up.instance + "/spool"
+        for word in ("kore", "runworker"):
+            options = mounts(up.part(word)).get(spool)
+            check(options, "%s has no %s mounted", word, spool)
+            check("huge=within_size" in options and "nosuid" in options and
+                  "nodev" in options, "%s has it with %r", word, options)
+        check(spool not in mounts(os.getpid()), "it is mounted for all")
+        echoes(up)
+        # As large as what is around it: an administrator may have bounded that.
+        inside = os.statvfs("/proc/%d/root%s" % (up.pid, spool))
+        around = os.statvfs("/dev/shm")
+        check_eq(inside.f_blocks * inside.f_frsize,
+                 around.f_blocks * around.f_frsize, "its size")
+        # A part that is started again sees it too.
+        pid = up.part("kore")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: up.part("kore") not in (None, pid), 10,
+                   "the front runs again")
+        wait_until(up.hello, 15, "a request after its death")
+        echoes(up)
+        below = up.below()
+        check_eq(up.terminate(20), 0, "exit status")
+        up.check_gone(below)
+    if not may_mount():
+        skip("mounting is not permitted here")
+    with_up(body)
+
+
+@deadline(40)
+def test_up_that_must_not_mount_has_a_spool_all_the_same():
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def drop():
+        """CAP_SYS_ADMIN for good, as in a container."""
+        if os.geteuid() == 0 and libc.prctl(24, 21, 0, 0, 0) != 0:
+            raise OSError(ctypes.get_errno(), "PR_CAPBSET_DROP")
+
+    with Dir() as d:
+        up = Up(d.path)
+        up.preexec = drop
+        up.start()
+        try:
+            up.wait_ready()
+            check(up.instance + "/spool" not in mounts(up.pid),
+                  "it has mounted something")
+            check(os.path.isdir(up.instance + "/spool"), "there is no spool")
+            echoes(up)
+            below = up.below()
+            check_eq(up.terminate(20), 0, "exit status")
+            up.check_gone(below)
+        finally:
+            up.kill_all()
 
 
 def test_up_says_why_it_cannot_start():
