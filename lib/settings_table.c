@@ -313,8 +313,9 @@ const struct settings_row settings_table[] = {
 	    "decoders of pictures have bugs that strangers know."),
 	    NULL, NULL, false },
 	{ "worker", INT("prefetch", "31", 0, 1024,
-	    "Jobs that a worker takes ahead of its idle children, for tasks "
-	    "known to be short.  0: none."), NULL, NULL, false },
+	    "Jobs that a worker takes ahead for each child, while its tasks "
+	    "are known to be short; of tasks of up to 50 ms one, if it waits "
+	    "in the queue.  0: none."), NULL, NULL, false },
 	{ "worker", TIME("drain", "30s", 0, HOUR,
 	    "How long a worker that was told to stop lets its children finish "
 	    "what they run.  What only waits is handed back at once."),

@@ -187,6 +187,9 @@ self_run_slot(struct self *self, int n, uint32_t turn, bool has_body,
 	/* The parent may have taken it back meanwhile. */
 	if (atomic_compare_exchange_strong(&slot->state, &want,
 	    RING_STATE(turn, RING_RUNNING))) {
+		/* A reply must not wait for a slow job behind it. */
+		if (slot->kind == RING_LONG_JOB)
+			self_bell(self);
 		t0 = clock_mono_us();
 		atomic_store(&slot->started_us, t0);
 		if (slot->kind == RING_HEALTH)
@@ -201,7 +204,6 @@ self_run_slot(struct self *self, int n, uint32_t turn, bool has_body,
 		atomic_store(&slot->state, RING_STATE(turn, RING_DONE));
 		if (self->bell_since_us == 0)
 			self->bell_since_us = clock_mono_us();
-		/* A reply must not wait for a slow job behind it. */
 		if (clock_mono_us() - self->bell_since_us + t0 > BELL_DELAY_US)
 			self_bell(self);
 	}
@@ -523,7 +525,7 @@ child_put(struct child *c, enum ring_kind kind, struct str entry,
 			close(body_fd);
 		return (-1);
 	}
-	if (c->file_fd[n] == -1 && kind == RING_JOB)
+	if (c->file_fd[n] == -1 && kind != RING_HEALTH)
 		child_lend_file(c, n);
 	slot = &c->ring->slots[n];
 	slot->kind = c->kind[n] = kind;

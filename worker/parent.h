@@ -101,13 +101,14 @@ struct pool {
 	int64_t			 full_ms;	/* when it was refused last */
 	int64_t			 asked_ms;	/* when either was sent last */
 	int			 taking;	/* jobs asked for by TAKE */
+	bool			 look;		/* more may lie in the queue */
 	int			 slots;		/* children wanted */
 	int			 nchildren;
 	struct pool_child {
 		struct child	 child;
 		struct loop_fd	 sock, died, err;
 		struct pool	*pool;
-		bool		 slow;	/* has a job not known to be short */
+		int64_t		 longest_us; /* of its jobs, as far as known */
 		bool		 health;	/* being asked */
 		bool		 mute;	/* said too much: not listened to */
 		bool		 worn;	/* to be replaced; works on till then */

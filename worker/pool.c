@@ -26,9 +26,13 @@
 #define SHORT_US	500
 /* ... and these all to one child, since waking a second costs more. */
 #define TINY_US		50
+/* Behind one shorter than this waits one more, so that its child can go on. */
+#define SPARE_US	50000
 #define KNOWN_MIN	16	/* runs after which a task's time is believed */
-/* A job that runs longer than this holds nothing behind it. */
+/* A job that runs longer than this holds nothing behind it ... */
 #define STUCK_US	5000
+/* ... or, behind one that was not known to be short, than this. */
+#define LONG_STUCK_US	(2 * SPARE_US)
 #define QUIT_MS		5000	/* a child that was asked to end must be gone by */
 #define DEAF_MS		2000	/* an idle child must have begun a job by */
 #define HEALTH_MS	5000	/* a health check must answer within */
@@ -99,21 +103,41 @@ on_wait(redisAsyncContext *ac, void *r, void *arg)
 	}
 }
 
+static int
+children_ready(const struct pool *pool)
+{
+	int	 i, n = 0;
+
+	for (i = 0; i < pool->nchildren; i++)
+		n += pool->children[i]->child.ready &&
+		    !pool->children[i]->child.retiring;
+	return (n);
+}
+
 /* How many jobs this pool may hold: one per child, more when they are short. */
 static int
 pool_limit(const struct pool *pool)
 {
-	int	 i, n = 0, ahead = pool->parent->prefetch;
+	int	 ahead = pool->parent->prefetch;
 
-	for (i = 0; i < pool->nchildren; i++)
-		if (pool->children[i]->child.ready &&
-		    !pool->children[i]->child.retiring)
-			n++;
 	if (pool->run_us > 0 && AHEAD_US / pool->run_us < ahead)
 		ahead = (int)(AHEAD_US / pool->run_us);
 	if (pool->run_us == 0)
 		ahead = 0;	/* nothing is known yet */
-	return (n * (1 + ahead));
+	return (children_ready(pool) * (1 + ahead));
+}
+
+/*
+ * How many jobs more, while all children are busy.  They are only taken if they
+ * lie in the queue: then no other worker has a child that waits for them.
+ */
+static int
+pool_spare(const struct pool *pool)
+{
+	if (pool->parent->prefetch == 0 || pool->run_us == 0 ||
+	    pool->run_us >= SPARE_US)
+		return (0);
+	return (children_ready(pool));
 }
 
 static bool
@@ -141,13 +165,17 @@ void
 pool_want(struct pool *pool)
 {
 	int64_t	 now;
-	int	 n;
+	int	 n, held = pool->npending + pool->nrunning;
+	bool	 spare;
 
 	if (pool->parent->stopping || !pool->take.ready || pool->waiting ||
 	    pool->taking > 0 || !beat_lives(pool->parent) ||
 	    pool->told_id != pool->take_id || pool->take_id == 0)
 		return;
-	n = pool_limit(pool) - pool->npending - pool->nrunning;
+	n = pool_limit(pool) - held;
+	spare = n <= 0 && pool->look;
+	if (spare)
+		n += pool_spare(pool);
 	/*
 	 * Jobs whose source is being fetched keep no child busy; but not more
 	 * of them than are fetched at once, the rest is better off in the
@@ -157,6 +185,11 @@ pool_want(struct pool *pool)
 		n = pool->parent->fetch_conf.concurrency - pool->ncoming;
 	if (n <= 0)
 		return;
+	pool->look = false;
+	if (spare) {
+		(void)pool_ask_now(pool, n);
+		return;
+	}
 	if (pool->redis_full) {
 		/*
 		 * At maxmemory Redis refuses BLMOVE, but not TAKE, which
@@ -344,7 +377,7 @@ collect(struct pool_child *pc)
 		c->said = 0;
 	}
 	if (c->nused == 0)
-		pc->slow = false;
+		pc->longest_us = 0;
 	if (!pc->worn && atomic_load(&c->ring->worn) != 0) {
 		pc->worn = true;
 		pool_fill(pc->pool);
@@ -525,32 +558,40 @@ job_us(const struct wjob *j)
 	return (ts->known < KNOWN_MIN ? INT64_MAX : ts->run_us);
 }
 
+/* Whether a job of us microseconds may wait behind what the child runs. */
+static bool
+child_has_room(const struct pool_child *pc, int64_t us)
+{
+	int	 ahead = pc->pool->parent->prefetch;
+
+	if (us >= SHORT_US)
+		return (us < SPARE_US && pc->longest_us < SPARE_US &&
+		    ahead > 0 && pc->child.nused < 2);
+	if (ahead > RING_SLOTS - 1)
+		ahead = RING_SLOTS - 1;
+	if (us > 0 && AHEAD_US / us < ahead)
+		ahead = (int)(AHEAD_US / us);
+	return (pc->longest_us < SHORT_US && pc->child.nused < 1 + ahead);
+}
+
 /* The child that should have this job now; NULL: it waits. */
 static struct pool_child *
 pool_choose(struct pool *pool, const struct wjob *j)
 {
 	struct pool_child	*pc, *best = NULL;
 	int64_t			 us = job_us(j);
-	int			 i, ahead = pool->parent->prefetch;
+	int			 i;
 
-	if (ahead > RING_SLOTS - 1)
-		ahead = RING_SLOTS - 1;
-	if (us > 0 && AHEAD_US / us < ahead)
-		ahead = (int)(AHEAD_US / us);
 	for (i = 0; i < pool->nchildren; i++) {
 		pc = pool->children[i];
 		if (!pc->child.ready || pc->child.retiring)
 			continue;
 		/* One that is about to be woken anyway takes tiny ones too. */
-		if (us < TINY_US && pc->child.nbell > 0 && !pc->slow &&
-		    pc->child.nused < 1 + ahead)
+		if (us < TINY_US && pc->child.nbell > 0 &&
+		    child_has_room(pc, us))
 			return (pc);
-		if (pc->child.nused == 0) {
-			if (best == NULL || best->child.nused > 0)
-				best = pc;
-		} else if (us < SHORT_US && !pc->slow &&
-		    pc->child.nused < 1 + ahead && (best == NULL ||
-		    best->child.nused > pc->child.nused))
+		if ((pc->child.nused == 0 || child_has_room(pc, us)) &&
+		    (best == NULL || best->child.nused > pc->child.nused))
 			best = pc;
 	}
 	return (best);
@@ -572,6 +613,7 @@ pool_give(struct pool_child *pc, struct wjob *j)
 {
 	struct parent	*p = j->parent;
 	struct ufop_err	 err;
+	int64_t		 us = job_us(j);
 	uint64_t	 len;
 	int		 fd = -1;
 
@@ -589,8 +631,8 @@ pool_give(struct pool_child *pc, struct wjob *j)
 			return (true);
 		}
 	}
-	j->slot = child_put(&pc->child, RING_JOB, body_entry(j),
-	    j->deadline_ms, fd, &j->files, j);
+	j->slot = child_put(&pc->child, us < SHORT_US ? RING_JOB :
+	    RING_LONG_JOB, body_entry(j), j->deadline_ms, fd, &j->files, j);
 	if (j->slot == -1)
 		return (false);
 	pc->pool->npending--;
@@ -599,9 +641,51 @@ pool_give(struct pool_child *pc, struct wjob *j)
 	pc->pool->nrunning++;
 	job_state(j, WJOB_RUNNING);
 	j->child = &pc->child;
-	if (job_us(j) >= SHORT_US)
-		pc->slow = true;
+	if (us > pc->longest_us)
+		pc->longest_us = us;
+	pc->pool->look = true;
 	return (true);
+}
+
+/* Take a job back that its child has not begun.  False: it has. */
+static bool
+pool_recall(struct pool_child *pc, int slot)
+{
+	struct wjob	*j = pc->child.owner[slot];
+
+	if (!(pc->child.used & 1U << slot) || j == NULL ||
+	    !child_take_back(&pc->child, slot))
+		return (false);
+	pc->pool->nrunning--;
+	job_pending(j, true);
+	return (true);
+}
+
+/*
+ * One child is idle and another has more than it runs, and not so short that
+ * sharing costs more than waiting: it gives one away.
+ */
+static bool
+pool_share(struct pool *pool)
+{
+	struct pool_child	*pc;
+	bool			 idle = false;
+	int			 i, slot;
+
+	for (i = 0; i < pool->nchildren && !idle; i++) {
+		pc = pool->children[i];
+		idle = pc->child.ready && !pc->child.retiring &&
+		    pc->child.nused == 0;
+	}
+	for (i = 0; i < pool->nchildren && idle; i++) {
+		pc = pool->children[i];
+		if (pc->child.nused < 2 || pc->longest_us < SHORT_US)
+			continue;
+		for (slot = 0; slot < RING_SLOTS; slot++)
+			if (pool_recall(pc, slot))
+				return (true);
+	}
+	return (false);
 }
 
 void
@@ -611,11 +695,13 @@ pool_dispatch(struct pool *pool)
 	struct wjob		*j;
 	int			 i;
 
-	while ((j = TAILQ_FIRST(&pool->pending)) != NULL) {
-		pc = pool_choose(pool, j);
-		if (pc == NULL || !pool_give(pc, j))
-			break;
-	}
+	do {
+		while ((j = TAILQ_FIRST(&pool->pending)) != NULL) {
+			pc = pool_choose(pool, j);
+			if (pc == NULL || !pool_give(pc, j))
+				break;
+		}
+	} while (j == NULL && pool_share(pool));
 	for (i = 0; i < pool->nchildren; i++)
 		child_ring(&pool->children[i]->child);
 }
@@ -628,7 +714,8 @@ pool_patience_ms(const struct pool *pool)
 	if (pool->nrunning > 0 || pool->npending > 0 || pool->redis_full)
 		ms = 50;
 	for (i = 0; i < pool->nchildren; i++)
-		if (pool->children[i]->child.nused > 1)
+		if (pool->children[i]->child.nused > 1 &&
+		    pool->children[i]->longest_us < SHORT_US)
 			ms = STUCK_US / 1000;
 	return (ms);
 }
@@ -639,6 +726,8 @@ child_tick(struct pool_child *pc)
 	struct child	*c = &pc->child;
 	int64_t		 now = clock_mono_us(), since;
 	struct wjob	*j;
+	int64_t		 most = pc->longest_us < SHORT_US ? STUCK_US :
+			    LONG_STUCK_US;
 	bool		 stuck = false, runs = false, waits = false;
 	int		 i;
 
@@ -655,19 +744,15 @@ child_tick(struct pool_child *pc)
 		j = c->owner[i];
 		since = atomic_load(&c->ring->slots[i].started_us);
 		if (child_state(c, i) == RING_RUNNING && since != 0 &&
-		    now - since > STUCK_US)
+		    now - since > most)
 			stuck = true;
 		runs |= child_state(c, i) == RING_RUNNING;
 		waits |= child_state(c, i) == RING_READY &&
 		    now / 1000 - c->put_ms[i] > DEAF_MS;
 		if (now / 1000 < c->deadline_ms[i])
 			continue;
-		if (j != NULL && child_state(c, i) == RING_READY &&
-		    child_take_back(c, i)) {
-			pc->pool->nrunning--;
-			job_pending(j, true);	/* jobs_tick() answers it */
-			continue;
-		}
+		if (pool_recall(pc, i))
+			continue;	/* jobs_tick() answers it */
 		if (j != NULL && !j->timed_out) {
 			j->timed_out = true;
 			log_warn("child.kill pid=%d id=%.*s why=deadline",
@@ -684,15 +769,22 @@ child_tick(struct pool_child *pc)
 	}
 	if (!stuck || c->nused < 2)
 		return;
-	for (i = RING_SLOTS - 1; i >= 0; i--) {
-		j = (c->used & 1U << i) ? c->owner[i] : NULL;
-		if (j != NULL && child_state(c, i) == RING_READY &&
-		    child_take_back(c, i)) {
-			pc->pool->nrunning--;
-			job_pending(j, true);
-		}
-	}
-	pc->slow = true;
+	for (i = RING_SLOTS - 1; i >= 0; i--)
+		(void)pool_recall(pc, i);
+	pc->longest_us = INT64_MAX;
+}
+
+/* What waits here for a child while another worker may have one. */
+static void
+pool_give_back(struct pool *pool)
+{
+	struct wjob	*j;
+	int64_t		 now = clock_mono_us();
+
+	while (pool->npending + pool->nrunning > pool_limit(pool) &&
+	    (j = TAILQ_LAST(&pool->pending, wjobs)) != NULL &&
+	    j->body_fd == -1 && now - j->taken_us > LONG_STUCK_US)
+		job_hand_back(j);
 }
 
 void
@@ -707,6 +799,7 @@ pool_tick(struct pool *pool)
 		if (pc->child.retiring && pc->child.nused == 0)
 			child_quit(&pc->child);
 	}
+	pool_give_back(pool);
 	if (!pool->parent->stopping)
 		pool_fill(pool);
 	if (pool->take.ready && (pool->waiting || pool->taking > 0) &&
@@ -731,7 +824,7 @@ pool_health(struct pool *pool)
 		if (child_put(&pc->child, RING_HEALTH, STR_NULL,
 		    clock_mono_ms() + HEALTH_MS, -1, NULL, NULL) != -1) {
 			pc->health = true;
-			pc->slow = true;	/* nothing waits behind it */
+			pc->longest_us = INT64_MAX; /* nothing behind it */
 			child_ring(&pc->child);
 		}
 		return;
@@ -765,12 +858,7 @@ pool_stop_children(struct pool *pool, bool kill_them)
 bool
 pool_ready(const struct pool *pool)
 {
-	int	 i, n = 0;
-
-	for (i = 0; i < pool->nchildren; i++)
-		n += pool->children[i]->child.ready &&
-		    !pool->children[i]->child.retiring;
-	return (n >= pool->slots);
+	return (children_ready(pool) >= pool->slots);
 }
 
 void

@@ -33,6 +33,7 @@ enum ring_state {
 
 enum ring_kind {
 	RING_JOB,		/* req is a job entry, rep an encoded reply */
+	RING_LONG_JOB,		/* ... before which finished replies are told */
 	RING_HEALTH,		/* no req; rep: why not well, NUL, notes; or "" */
 };
 

@@ -105,7 +105,7 @@ body(const char *text)
 }
 
 static int
-put(const char *task, int fd)
+put(enum ring_kind kind, const char *task, int fd)
 {
 	static struct job	 job;
 	struct buf		 entry;
@@ -120,7 +120,7 @@ put(const char *task, int fd)
 	job.stages[0].cmd = STR("/");
 	buf_init(&entry, JOB_ENTRY_MAX);
 	CHECK_INT(job_encode(&job, &entry, &err), 0);
-	slot = child_put(&child, RING_JOB, (struct str){ entry.p, entry.len },
+	slot = child_put(&child, kind, (struct str){ entry.p, entry.len },
 	    clock_mono_ms() + 10000, fd, NULL, &child);
 	buf_release(&entry);
 	CHECK(slot != -1);
@@ -160,7 +160,7 @@ void
 test_child_runs_a_job(void)
 {
 	start();
-	check_answer(put("unit.echo", body("hello")), "hello");
+	check_answer(put(RING_JOB, "unit.echo", body("hello")), "hello");
 	end();
 }
 
@@ -175,13 +175,13 @@ test_child_job_taken_back_leaves_its_body_to_nobody(void)
 	int	 slow, first, second;
 
 	start();
-	slow = put("unit.slow", body("slow"));
+	slow = put(RING_JOB, "unit.slow", body("slow"));
 	child_ring(&child);
 	while (child_state(&child, slow) != RING_RUNNING)
 		CHECK(clock_mono_ms() < until);
-	first = put("unit.echo", body("of the first client"));
+	first = put(RING_JOB, "unit.echo", body("of the first client"));
 	CHECK(child_take_back(&child, first));
-	second = put("unit.echo", body("of the second client"));
+	second = put(RING_JOB, "unit.echo", body("of the second client"));
 	CHECK_INT(second, first);
 	check_answer(second, "of the second client");
 	check_answer(slow, "slow");
@@ -195,11 +195,35 @@ test_child_started_job_is_not_taken_back(void)
 	int	 slot;
 
 	start();
-	slot = put("unit.slow", -1);
+	slot = put(RING_JOB, "unit.slow", -1);
 	child_ring(&child);
 	while (child_state(&child, slot) != RING_RUNNING)
 		CHECK(clock_mono_ms() < until);
 	CHECK(!child_take_back(&child, slot));
+	check_answer(slot, "");
+	end();
+}
+
+/*
+ * It waits a moment for the reply of a second short job.  The socket is read
+ * only here, so what comes is the bell for the last short one.
+ */
+void
+test_child_tells_a_reply_before_a_long_job(void)
+{
+	struct pollfd	 pfd;
+	int		 i, slot;
+
+	start();
+	pfd = (struct pollfd){ child.sock, POLLIN, 0 };
+	for (i = 0; i < 64; i++)	/* none takes long after that */
+		check_answer(put(RING_JOB, "unit.echo", body("warm")), "warm");
+	while (poll(&pfd, 1, 20) == 1)
+		child_hear(&child);
+	slot = put(RING_JOB, "unit.echo", -1);
+	(void)put(RING_LONG_JOB, "unit.hang", -1);
+	child_ring(&child);
+	CHECK_INT(poll(&pfd, 1, 10000), 1);
 	check_answer(slot, "");
 	end();
 }
@@ -211,7 +235,7 @@ test_child_kill_ends_what_hangs(void)
 	char		 how[80];
 
 	start();
-	(void)put("unit.hang", -1);
+	(void)put(RING_JOB, "unit.hang", -1);
 	child_ring(&child);
 	child_kill(&child);
 	pfd = (struct pollfd){ child.pidfd, POLLIN, 0 };
