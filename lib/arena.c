@@ -5,12 +5,13 @@
 #include <string.h>
 
 #include "arena.h"
+#include "asan.h"
 
 /*
  * Under AddressSanitizer what is not handed out is poisoned, and a gap stands
  * between neighbours, so that running over the end of one is seen at once.
  */
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 #include <sanitizer/asan_interface.h>
 #define GAP	16
 #else

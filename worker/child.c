@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "asan.h"
 #include "child.h"
 #include "log.h"
 #include "reqid.h"
@@ -95,7 +96,7 @@ catch_crashes(void)
 	stack_t			 ss = { .ss_sp = stack, .ss_size = sizeof(stack) };
 	struct sigaction	 sa;
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 	return;		/* its own report says more */
 #endif
 	memset(&sa, 0, sizeof(sa));

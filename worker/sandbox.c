@@ -34,6 +34,7 @@
 #include <seccomp.h>
 
 #include "arena.h"
+#include "asan.h"
 #include "sandbox.h"
 #include "str.h"
 
@@ -686,7 +687,7 @@ limits_set(const struct sandbox_conf *conf, bool change, struct ufop_err *err)
 	if (conf->file_max > 0 && limit(RLIMIT_FSIZE, "fsize",
 	    (rlim_t)conf->file_max, err) == -1)
 		return (-1);
-#ifndef __SANITIZE_ADDRESS__
+#ifndef ASAN
 	if (conf->memory_mb > 0 && limit(RLIMIT_AS, "as",
 	    (rlim_t)conf->memory_mb << 20, err) == -1)
 		return (-1);
@@ -764,7 +765,7 @@ config:
 	return (-1);
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 /*
  * The leak checker forks and traces its own process at exit(), which is just
  * what the filter kills for; it asks this function whether to.
@@ -832,7 +833,7 @@ sandbox_enter(const struct sandbox_conf *conf, struct ufop_err *err)
 		return (err_sys(err, "cannot renounce new privileges"));
 	if (landlock_enter(ruleset, err) == -1)
 		return (-1);
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 	entered = true;
 #endif
 	if (!seccomp_there())
@@ -881,7 +882,7 @@ sandbox_describe(const struct sandbox_conf *conf, char *out, size_t size)
 		buf_cstr(&has, ", seccomp");
 	else
 		buf_cstr(&lacks, ", seccomp (this kernel has none)");
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 	buf_cstr(&lacks, ", memory limit (built with AddressSanitizer)");
 #endif
 	if (lacks.len > 0)

@@ -6,12 +6,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifdef __SANITIZE_ADDRESS__
+#include "arena.h"
+#include "asan.h"
+#include "unit.h"
+
+#ifdef ASAN
 #include <sanitizer/asan_interface.h>
 #endif
-
-#include "arena.h"
-#include "unit.h"
 
 void
 test_arena_alloc(void)
@@ -119,7 +120,7 @@ test_arena_refuses_by_abort(void)
 void
 test_arena_poison(void)
 {
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 	struct arena	a;
 	char		*p;
 

@@ -35,6 +35,7 @@
 
 #include <seccomp.h>
 
+#include "asan.h"
 #include "sandbox.h"
 #include "unit.h"
 
@@ -429,7 +430,7 @@ test_sandbox_memory(void)
 {
 	struct sandbox_conf	conf = conf_make(SANDBOX_CPU);
 
-#ifdef __SANITIZE_ADDRESS__
+#ifdef ASAN
 	unit_skip("AddressSanitizer maps more than any limit");
 #endif
 	conf.memory_mb = 256;

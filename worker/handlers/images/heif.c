@@ -10,6 +10,7 @@
 #include <malloc.h>
 #include <sched.h>
 
+#include "asan.h"
 #include "codec.h"
 #include "exif.h"
 
@@ -274,15 +275,6 @@ exif(const unsigned char *p, size_t len, size_t *out_len)
 	close_file(&o);
 	return (packed);
 }
-
-/* GCC and clang each have their own word for AddressSanitizer. */
-#if defined(__SANITIZE_ADDRESS__)
-#define ASAN	1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define ASAN	1
-#endif
-#endif
 
 #ifdef ASAN
 /* Its own maps would count, and it ends the process where malloc() fails. */
