@@ -2,10 +2,12 @@
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/statvfs.h>
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 #include <unistd.h>
 
 #include "instance.h"
+#include "log.h"
 #include "tree.h"
 
 /* What is there although nobody holds its lock. */
@@ -82,29 +85,55 @@ instance_make(struct instance *in, struct ufop_err *err)
 	return (0);
 }
 
-/* What is mounted outside from now on shall be seen inside, but not vice versa. */
+/* As around it: an administrator may have bounded that, or forbidden to execute. */
+static bool
+mount_like(const char *dir, const struct statvfs *around)
+{
+	char	 options[96];
+
+	/* What the host mounts is to be seen inside, but not vice versa. */
+	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == -1)
+		return (false);
+	snprintf(options, sizeof(options), "mode=0711,huge=within_size,"
+	    "size=%llu", (unsigned long long)around->f_blocks *
+	    around->f_frsize);
+	return (mount("ufop", dir, "tmpfs", MS_NOSUID | MS_NODEV |
+	    (around->f_flag & ST_NOEXEC ? MS_NOEXEC : 0), options) == 0);
+}
+
+/* False: we are where we were, and nothing is mounted. */
 static bool
 mount_spool(const char *dir)
 {
-	char		 options[96];
+	struct statfs	 fs;
 	struct statvfs	 around;
+	int		 home;
+	bool		 mounted;
 
-	if (statvfs(dir, &around) == -1 || unshare(CLONE_NEWNS) == -1 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == -1)
+	/* In memory only if what is there is: a disk may be much larger. */
+	if (statfs(dir, &fs) == -1 || fs.f_type != TMPFS_MAGIC ||
+	    statvfs(dir, &around) == -1)
 		return (false);
-	snprintf(options, sizeof(options), "mode=0711,huge=within_size,"
-	    "size=%llu", (unsigned long long)around.f_blocks * around.f_frsize);
-	return (mount("ufop", dir, "tmpfs", MS_NOSUID | MS_NODEV,
-	    options) == 0);
+	home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	mounted = home != -1 && unshare(CLONE_NEWNS) == 0;
+	if (mounted && !mount_like(dir, &around)) {
+		mounted = false;
+		(void)setns(home, CLONE_NEWNS);
+	}
+	if (home != -1)
+		close(home);
+	return (mounted);
 }
 
 int
 instance_spool(struct instance *in, struct ufop_err *err)
 {
 	snprintf(in->spool, sizeof(in->spool), "%s/spool", in->dir);
-	if (mkdir(in->spool, 0711) == -1)
+	/* Whatever the umask: see instance_make(). */
+	if (mkdir(in->spool, 0711) == -1 || chmod(in->spool, 0711) == -1)
 		return (err_sys(err, "cannot make '%s'", in->spool));
 	in->mounted = mount_spool(in->spool);
+	log_debug("up.spool dir=%s mounted=%d", in->spool, in->mounted);
 	return (0);
 }
 

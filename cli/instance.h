@@ -27,10 +27,10 @@ struct instance {
  */
 int	 instance_make(struct instance *, struct ufop_err *);
 /*
- * Make the spool in it.  With the right to mount, it is a tmpfs of its own, as
- * large as the one around it, that lays files on huge pages where they fill
+ * Make the spool in it.  In a tmpfs and with the right to mount, it is a tmpfs
+ * of its own, of the same size, that lays files on large pages where they fill
  * them; in a mount namespace that this process enters and its children share,
- * so that the kernel unmounts it however they end.  Without, it is a plain
+ * so that the kernel unmounts it however they end.  Else it is a plain
  * directory.  Returns 0, or -1 with err.
  */
 int	 instance_spool(struct instance *, struct ufop_err *);

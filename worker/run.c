@@ -79,6 +79,11 @@ sink_room(struct reply_sink *sink, size_t max, struct ufop_err *err)
 		    "the task's memory limit (memory_mb)", max);
 		return (NULL);
 	}
+	/*
+	 * max may be far more than what will be written, and the file is so long
+	 * already: on a spool of large pages the first byte would clear 2 MB.
+	 */
+	(void)madvise(rs->map, max, MADV_NOHUGEPAGE);
 	rs->map_len = max;
 	rs->dirty = true;
 	return (rs->map);

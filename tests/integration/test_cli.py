@@ -532,8 +532,9 @@ class Up(Process):
         # Other tests have instances of their own at the same time.
         line = command_line(self.part("redis-server"))
         self.instance = os.path.dirname(re.search(
-            r"/dev/shm/ufop-up-\w+/redis.sock", line).group())
-        check(os.path.isdir(self.instance), "%s is not there", self.instance)
+            r"/(dev/shm|tmp)/ufop-up-\w+/redis.sock", line).group())
+        check(os.path.isdir("/proc/%d/root%s" % (self.pid, self.instance)),
+              "%s is not there", self.instance)
         return self
 
     def part(self, word):
@@ -713,8 +714,9 @@ def mounts(pid):
 
 
 def may_mount():
-    return subprocess.run(["unshare", "-m", "true"],
-                          stderr=subprocess.DEVNULL).returncode == 0
+    return subprocess.run(
+        ["unshare", "-m", "mount", "-t", "tmpfs", "-o", "huge=within_size",
+         "ufop", "/dev/shm"], stderr=subprocess.DEVNULL).returncode == 0
 
 
 def echoes(up):
@@ -781,6 +783,37 @@ def test_up_that_must_not_mount_has_a_spool_all_the_same():
             up.check_gone(below)
         finally:
             up.kill_all()
+
+
+def spool_mount_where_shm_is(options):
+    """Those of the spool where /dev/shm is mounted with options; or None."""
+    with Dir() as d:
+        up = Up(d.path)
+        up.argv = ["unshare", "-m", "sh", "-c", "mount -t tmpfs -o " + options +
+                   ' none /dev/shm && exec "$@"', "sh"] + up.argv
+        up.start()
+        try:
+            up.wait_ready()
+            found = mounts(up.pid).get(up.instance + "/spool")
+            echoes(up)
+            check_eq(up.terminate(20), 0, "exit status")
+            return found
+        finally:
+            up.kill_all()
+
+
+@deadline(60)
+def test_up_mounts_what_is_around_it():
+    if not may_mount():
+        skip("mounting is not permitted here")
+    found = spool_mount_where_shm_is("noexec,size=32m")
+    check("noexec" in found and "size=32768k" in found, "%r", found)
+    check("noexec" not in spool_mount_where_shm_is("size=32m"), "noexec")
+    # A disk may be larger than memory.
+    disk = subprocess.run(["stat", "-f", "-c", "%T", "/tmp"], check=True,
+                          capture_output=True).stdout.strip() != b"tmpfs"
+    check_eq(spool_mount_where_shm_is("ro") is None, disk,
+             "/tmp is on a disk, the spool too")
 
 
 def test_up_says_why_it_cannot_start():
