@@ -49,6 +49,8 @@ void
 job_state(struct wjob *j, enum wjob_state state)
 {
 	j->pool->ncoming += is_coming(state) - is_coming(j->state);
+	j->pool->nloading += (state == WJOB_LOADING) -
+	    (j->state == WJOB_LOADING);
 	j->state = state;
 }
 

@@ -63,6 +63,7 @@ struct wjob {
 	int64_t			 fetch_us;	/* how long the fetch took */
 	struct child		*child;
 	int			 slot;
+	bool			 recalled;	/* a child had it and not begun it */
 	bool			 timed_out;	/* its child was killed for it */
 	int			 body_fd;	/* loaded or fetched; -1 */
 	char			*body_type;	/* of a fetched source, or NULL */
@@ -101,7 +102,8 @@ struct pool {
 	int64_t			 full_ms;	/* when it was refused last */
 	int64_t			 asked_ms;	/* when either was sent last */
 	int			 taking;	/* jobs asked for by TAKE */
-	bool			 look;		/* more may lie in the queue */
+	int			 look_in;	/* jobs to hand out before more ... */
+	int			 look_gap;	/* ... are looked for; and then */
 	int			 slots;		/* children wanted */
 	int			 nchildren;
 	struct pool_child {
@@ -119,6 +121,7 @@ struct pool {
 	int			 npending;
 	int			 nrunning;
 	int			 ncoming;	/* fetched or loaded first */
+	int			 nloading;	/* ... those that are loaded */
 	int64_t			 run_us;	/* smoothed time of a job */
 	bool			 ok;		/* health checks */
 	bool			 cannot_start;	/* why says so, till one does */

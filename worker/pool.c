@@ -20,6 +20,7 @@
 #define FULL_RETRY_MS	1000	/* then BLMOVE is tried again */
 #define FULL_LOG_MS	10000	/* that long apart is a new event */
 #define TAKE_MAX	64	/* jobs by one TAKE */
+#define LOOK_GAP_MAX	7	/* handed out before the next look, and one */
 /* A child holds at most about this much work ahead of what it runs. */
 #define AHEAD_US	2000
 /* Jobs shorter than this are handed out several at a time. */
@@ -69,6 +70,11 @@ on_take(redisAsyncContext *ac, void *r, void *arg)
 		queue_conn_reset(&pool->take, "a script failed");
 		return;
 	}
+	/* An empty queue is looked into less and less often. */
+	if (reply->elements > 0)
+		pool->look_gap = 0;
+	else if (pool->look_gap < LOOK_GAP_MAX)
+		pool->look_gap = 2 * pool->look_gap + 1;
 	for (i = 0; i < reply->elements; i++)
 		job_taken(pool, reply->element[i]->str,
 		    reply->element[i]->len);
@@ -103,28 +109,46 @@ on_wait(redisAsyncContext *ac, void *r, void *arg)
 	}
 }
 
-static int
-children_ready(const struct pool *pool)
+static bool
+is_serving(const struct pool_child *pc)
 {
-	int	 i, n = 0;
-
-	for (i = 0; i < pool->nchildren; i++)
-		n += pool->children[i]->child.ready &&
-		    !pool->children[i]->child.retiring;
-	return (n);
+	return (pc->child.ready && !pc->child.retiring);
 }
 
 /* How many jobs this pool may hold: one per child, more when they are short. */
 static int
 pool_limit(const struct pool *pool)
 {
-	int	 ahead = pool->parent->prefetch;
+	int	 i, n = 0, ahead = pool->parent->prefetch;
 
 	if (pool->run_us > 0 && AHEAD_US / pool->run_us < ahead)
 		ahead = (int)(AHEAD_US / pool->run_us);
 	if (pool->run_us == 0)
 		ahead = 0;	/* nothing is known yet */
-	return (children_ready(pool) * (1 + ahead));
+	for (i = 0; i < pool->nchildren; i++)
+		if (is_serving(pool->children[i]))
+			n += pool->children[i]->longest_us == INT64_MAX ? 1 :
+			    1 + ahead;
+	return (n);
+}
+
+/*
+ * How many it holds.  Not those whose child will take no more, and not those
+ * that are being fetched, which may take long.
+ */
+static int
+pool_held(const struct pool *pool)
+{
+	const struct child	*c;
+	int			 i, slot, n = pool->npending + pool->nrunning +
+				    pool->nloading;
+
+	for (i = 0; i < pool->nchildren; i++) {
+		c = &pool->children[i]->child;
+		for (slot = 0; c->retiring && slot < RING_SLOTS; slot++)
+			n -= (c->used & 1U << slot) && c->owner[slot] != NULL;
+	}
+	return (n);
 }
 
 /*
@@ -134,10 +158,15 @@ pool_limit(const struct pool *pool)
 static int
 pool_spare(const struct pool *pool)
 {
+	int	 i, n = 0;
+
 	if (pool->parent->prefetch == 0 || pool->run_us == 0 ||
 	    pool->run_us >= SPARE_US)
 		return (0);
-	return (children_ready(pool));
+	for (i = 0; i < pool->nchildren; i++)
+		n += is_serving(pool->children[i]) &&
+		    pool->children[i]->longest_us < SPARE_US;
+	return (n);
 }
 
 static bool
@@ -165,15 +194,15 @@ void
 pool_want(struct pool *pool)
 {
 	int64_t	 now;
-	int	 n, held = pool->npending + pool->nrunning;
+	int	 n;
 	bool	 spare;
 
 	if (pool->parent->stopping || !pool->take.ready || pool->waiting ||
 	    pool->taking > 0 || !beat_lives(pool->parent) ||
 	    pool->told_id != pool->take_id || pool->take_id == 0)
 		return;
-	n = pool_limit(pool) - held;
-	spare = n <= 0 && pool->look;
+	n = pool_limit(pool) - pool_held(pool);
+	spare = n <= 0 && pool->look_in == 0;
 	if (spare)
 		n += pool_spare(pool);
 	/*
@@ -185,8 +214,8 @@ pool_want(struct pool *pool)
 		n = pool->parent->fetch_conf.concurrency - pool->ncoming;
 	if (n <= 0)
 		return;
-	pool->look = false;
 	if (spare) {
+		pool->look_in = 1 + pool->look_gap;
 		(void)pool_ask_now(pool, n);
 		return;
 	}
@@ -584,7 +613,7 @@ pool_choose(struct pool *pool, const struct wjob *j)
 
 	for (i = 0; i < pool->nchildren; i++) {
 		pc = pool->children[i];
-		if (!pc->child.ready || pc->child.retiring)
+		if (!is_serving(pc))
 			continue;
 		/* One that is about to be woken anyway takes tiny ones too. */
 		if (us < TINY_US && pc->child.nbell > 0 &&
@@ -643,7 +672,8 @@ pool_give(struct pool_child *pc, struct wjob *j)
 	j->child = &pc->child;
 	if (us > pc->longest_us)
 		pc->longest_us = us;
-	pc->pool->look = true;
+	if (pc->pool->look_in > 0)
+		pc->pool->look_in--;
 	return (true);
 }
 
@@ -658,6 +688,7 @@ pool_recall(struct pool_child *pc, int slot)
 		return (false);
 	pc->pool->nrunning--;
 	job_pending(j, true);
+	j->recalled = true;
 	return (true);
 }
 
@@ -674,8 +705,7 @@ pool_share(struct pool *pool)
 
 	for (i = 0; i < pool->nchildren && !idle; i++) {
 		pc = pool->children[i];
-		idle = pc->child.ready && !pc->child.retiring &&
-		    pc->child.nused == 0;
+		idle = is_serving(pc) && pc->child.nused == 0;
 	}
 	for (i = 0; i < pool->nchildren && idle; i++) {
 		pc = pool->children[i];
@@ -767,24 +797,31 @@ child_tick(struct pool_child *pc)
 		child_kill(c);
 		return;
 	}
-	if (!stuck || c->nused < 2)
+	if (!stuck)
 		return;
+	pc->longest_us = INT64_MAX;
 	for (i = RING_SLOTS - 1; i >= 0; i--)
 		(void)pool_recall(pc, i);
-	pc->longest_us = INT64_MAX;
 }
 
-/* What waits here for a child while another worker may have one. */
+/*
+ * What waits here for a child while another worker may have one.  Not what was
+ * fetched and has not been ahead: of those more than children are wanted, and
+ * another would fetch them again.
+ */
 static void
 pool_give_back(struct pool *pool)
 {
-	struct wjob	*j;
+	struct wjob	*j, *before;
 	int64_t		 now = clock_mono_us();
 
-	while (pool->npending + pool->nrunning > pool_limit(pool) &&
-	    (j = TAILQ_LAST(&pool->pending, wjobs)) != NULL &&
-	    j->body_fd == -1 && now - j->taken_us > LONG_STUCK_US)
-		job_hand_back(j);
+	for (j = TAILQ_LAST(&pool->pending, wjobs); j != NULL &&
+	    pool_held(pool) > pool_limit(pool); j = before) {
+		before = TAILQ_PREV(j, wjobs, list);
+		if ((j->fetch_us == 0 || j->recalled) &&
+		    now - j->taken_us > LONG_STUCK_US)
+			job_hand_back(j);
+	}
 }
 
 void
@@ -818,8 +855,7 @@ pool_health(struct pool *pool)
 		pc = pool->children[i];
 		if (pc->health)
 			return;
-		if (!pc->child.ready || pc->child.retiring ||
-		    pc->child.nused > 0)
+		if (!is_serving(pc) || pc->child.nused > 0)
 			continue;
 		if (child_put(&pc->child, RING_HEALTH, STR_NULL,
 		    clock_mono_ms() + HEALTH_MS, -1, NULL, NULL) != -1) {
@@ -858,7 +894,11 @@ pool_stop_children(struct pool *pool, bool kill_them)
 bool
 pool_ready(const struct pool *pool)
 {
-	return (children_ready(pool) >= pool->slots);
+	int	 i, n = 0;
+
+	for (i = 0; i < pool->nchildren; i++)
+		n += is_serving(pool->children[i]);
+	return (n >= pool->slots);
 }
 
 void
