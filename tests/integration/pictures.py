@@ -144,3 +144,22 @@ def flipped(data, seed, flips=8):
     for _ in range(flips):
         out[rng.randrange(len(out))] ^= 1 << rng.randrange(8)
     return bytes(out)
+
+
+def gif_flat(w, h, frames=1):
+    """One colour, in runs that are longer by one each."""
+    bits, left = "", w * h
+    while left > 0:
+        # Codes of 3 to 12 bits, written from the last bit on: clear, a pixel,
+        # and then what is just learnt.
+        codes = ["100" if not bits else "000000000100", "000"]
+        codes += [format(code, "0%db" % max(3, code.bit_length()))
+                  for code in range(6, 4095)]
+        left -= sum(range(1, 4095 - 6 + 2))
+        bits = "".join(reversed(codes)) + bits
+    data = int(bits, 2).to_bytes(len(bits) // 8 + 1, "little")
+    frame = b"," + struct.pack("<HHHHBB", 0, 0, w, h, 0, 2) + b"".join(
+        bytes((len(data[i:i + 255]),)) + data[i:i + 255]
+        for i in range(0, len(data), 255)) + b"\0"
+    return b"GIF89a" + struct.pack("<HHBBB", w, h, 0x80, 0, 0) + bytes(6) + \
+        frames * frame + b";"

@@ -298,13 +298,18 @@ def test_process_exit_status_tells_the_kind():
 
 
 def test_process_time():
-    r = run("process", "--time", "thumbnail/w/64", "-o", "/dev/null",
-            os.path.join(DATA, "kleiber.jpg"))
-    check_ok(r)
-    rows = dict(re.findall(r"^(\S.*?) +([0-9./]+(?:ms|MB)?)$", r.err, re.M))
-    for name in ("decode", "resize", "encode", "run", "whole"):
-        check(float(rows[name].removesuffix("ms")) > 0, "%s: %r", name, rows)
-    check(rows["peak memory"].endswith("MB"), "%r", rows)
+    with Dir() as d:
+        moving = d.file("moving.gif", pictures.gif_flat(300, 200, frames=5))
+        for path in (os.path.join(DATA, "kleiber.jpg"), moving):
+            r = run("process", "--time", "thumbnail/w/64", "-o", "/dev/null",
+                    path)
+            check_ok(r)
+            rows = dict(re.findall(r"^(\S.*?) +([0-9./]+(?:ms|MB)?)$", r.err,
+                                   re.M))
+            for name in ("decode", "resize", "encode", "run", "whole"):
+                check(float(rows[name].removesuffix("ms")) > 0, "%s of %s: %r",
+                      name, path, rows)
+            check(rows["peak memory"].endswith("MB"), "%r", rows)
 
 
 # ---- routes, config ----------------------------------------------------

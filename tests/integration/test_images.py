@@ -396,26 +396,8 @@ def test_small_tiff_gets_little_memory():
         check(took < 60, "%s took %g MB", name, took)
 
 
-def gif_of(w, h):
-    """One colour, in runs that are longer by one each."""
-    bits, left = "", w * h
-    while left > 0:
-        # Codes of 3 to 12 bits, written from the last bit on: clear, a pixel,
-        # and then what is just learnt.
-        codes = ["100" if not bits else "000000000100", "000"]
-        codes += [format(code, "0%db" % max(3, code.bit_length()))
-                  for code in range(6, 4095)]
-        left -= sum(range(1, 4095 - 6 + 2))
-        bits = "".join(reversed(codes)) + bits
-    data = int(bits, 2).to_bytes(len(bits) // 8 + 1, "little")
-    return b"GIF89a" + struct.pack("<HHBBB", w, h, 0x80, 0, 0) + bytes(6) + \
-        b"," + struct.pack("<HHHHBB", 0, 0, w, h, 0, 2) + b"".join(
-            bytes((len(data[i:i + 255]),)) + data[i:i + 255]
-            for i in range(0, len(data), 255)) + b"\0;"
-
-
 def test_gif_has_its_pixels_once():
-    _, _, took = process("thumbnail/w/50", gif_of(5000, 5000))
+    _, _, took = process("thumbnail/w/50", pictures.gif_flat(5000, 5000))
     check(90 < took < 130, "100 MB of pixels took %g MB", took)
 
 

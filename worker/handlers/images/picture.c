@@ -14,8 +14,8 @@
 #define BLUR_UNIT	16	/* such a radius costs twice as much as none */
 #define AVERAGE_SIDE	128	/* more pixels do not change a mean colour */
 
-static int64_t
-now_us(void)
+int64_t
+picture_now_us(void)
 {
 	struct timespec ts;
 
@@ -28,7 +28,7 @@ picture_open(struct picture *p, const struct limits *limits,
     const unsigned char *data, size_t len, struct ufop_err *err)
 {
 	const struct image_info *in = &p->info;
-	int64_t start = now_us();
+	int64_t start = picture_now_us();
 
 	*p = (struct picture){ .limits = limits, .data = data, .len = len };
 	if (len == 0)
@@ -48,7 +48,7 @@ picture_open(struct picture *p, const struct limits *limits,
 	p->h = in->h;
 	p->orient = 1;
 	p->view = p->bounds = (struct rect){ 0, 0, in->w, in->h };
-	p->times.probe_us = now_us() - start;
+	p->times.probe_us = picture_now_us() - start;
 	return (0);
 }
 
@@ -249,7 +249,7 @@ decode(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 		.ignore_error = p->ignore_error
 	};
 	struct decode_notes notes = { .shrink = 1 };
-	int64_t start = now_us();
+	int64_t start = picture_now_us();
 	double x1 = fmin(r.x + r.w + reach, b.x + b.w);
 	double y1 = fmin(r.y + r.h + reach, b.y + b.h);
 
@@ -263,7 +263,7 @@ decode(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 		return (-1);
 	p->decoded = true;
 	p->times.shrink = notes.shrink;
-	p->times.decode_us += now_us() - start;
+	p->times.decode_us += picture_now_us() - start;
 	return (0);
 }
 
@@ -395,7 +395,7 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 	}
 	if (!p->decoded && decode(p, ycc, half, err) == -1)
 		return (-1);
-	start = now_us();
+	start = picture_now_us();
 	if ((icc = pending_profile(p, &icc_len)) != NULL)
 		half = false;
 	ret = resample(p, half, err);
@@ -416,7 +416,7 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 		pl->sx = i > 0 && half ? 2 : 1;
 		pl->sy = i > 0 && half ? 2 : 1;
 	}
-	p->times.resize_us += now_us() - start;
+	p->times.resize_us += picture_now_us() - start;
 	return (0);
 }
 
@@ -426,7 +426,7 @@ picture_pixels(struct picture *p, bool ycc, bool half, struct ufop_err *err)
 static int
 operated(struct picture *p, int64_t start, int ret)
 {
-	p->times.operate_us += now_us() - start;
+	p->times.operate_us += picture_now_us() - start;
 	return (ret);
 }
 
@@ -448,7 +448,7 @@ picture_rotate(struct picture *p, int degrees, const unsigned char rgba[4],
 	    picture_work(p, 2.0 * w * h, err) == -1 ||
 	    picture_pixels(p, false, false, err) == -1)
 		return (-1);
-	start = now_us();
+	start = picture_now_us();
 	if (!p->dry && operated(p, start, ops_rotate(&p->image, degrees, w, h,
 	    rgba, err)) == -1)
 		return (-1);
@@ -469,7 +469,7 @@ picture_blur(struct picture *p, int radius, double sigma,
 		return (-1);
 	if (p->dry)
 		return (0);
-	start = now_us();
+	start = picture_now_us();
 	return (operated(p, start, ops_blur(&p->image, radius, sigma, err)));
 }
 
@@ -483,7 +483,7 @@ picture_sharpen(struct picture *p, struct ufop_err *err)
 		return (-1);
 	if (p->dry)
 		return (0);
-	start = now_us();
+	start = picture_now_us();
 	return (operated(p, start, ops_sharpen(&p->image, err)));
 }
 
@@ -497,7 +497,7 @@ picture_round(struct picture *p, double rx, double ry, struct ufop_err *err)
 		return (-1);
 	if (p->dry)
 		return (0);
-	start = now_us();
+	start = picture_now_us();
 	return (operated(p, start, ops_round(&p->image, rx, ry, err)));
 }
 
@@ -577,7 +577,7 @@ static int
 mark_image(struct picture *p, const struct mark *m, struct image *made,
     bool *fits, struct ufop_err *err)
 {
-	int64_t start = now_us();
+	int64_t start = picture_now_us();
 	int w = made->plane[0].w, h = made->plane[0].h;
 
 	if (made->nplanes == 0 && operated(p, start, make_mark(made, &w, &h, m,
@@ -590,7 +590,7 @@ mark_image(struct picture *p, const struct mark *m, struct image *made,
 		return (-1);
 	if (p->dry)
 		return (0);
-	start = now_us();
+	start = picture_now_us();
 	return (operated(p, start, ops_blend(&p->image, made,
 	    geometry_place(m->gravity, false, p->w, w, m->dx),
 	    geometry_place(m->gravity, true, p->h, h, m->dy),
@@ -617,7 +617,7 @@ mark_text(struct picture *p, const struct mark *m, bool *fits,
 		return (-1);
 	if (p->dry)
 		return (0);
-	start = now_us();
+	start = picture_now_us();
 	if (text_draw(&text, &mask, err) == -1)
 		return (-1);
 	ret = ops_paint(&p->image, &mask,
@@ -692,7 +692,7 @@ picture_write(struct picture *p, const struct codec *codec,
 	if (picture_pixels(p, ycc, ycc && opts->quality < codec->half_below,
 	    err) == -1)
 		return (-1);
-	start = now_us();
+	start = picture_now_us();
 	if (!codec->takes_alpha)
 		image_flatten(im, rgb != NULL ? rgb : white);
 	if ((!ycc || im->model == IMAGE_CMYK ||
@@ -707,6 +707,6 @@ picture_write(struct picture *p, const struct codec *codec,
 	out->codec = codec;
 	out->w = p->w;
 	out->h = p->h;
-	p->times.encode_us += now_us() - start;
+	p->times.encode_us += picture_now_us() - start;
 	return (0);
 }

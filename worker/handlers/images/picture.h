@@ -30,6 +30,9 @@ struct picture_times {
 	int		 shrink;	/* 4: decoded at 1/4 of the sides; 0: not */
 };
 
+/* The clock of these: microseconds, CLOCK_MONOTONIC. */
+int64_t	 picture_now_us(void);
+
 struct picture {
 	const struct limits	*limits;
 	const unsigned char	*data;

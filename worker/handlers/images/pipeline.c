@@ -276,6 +276,7 @@ do_frame(struct picture *head, struct image *frame, int delay_ms,
     struct picture_file *out, bool *fits, struct ufop_err *err)
 {
 	struct picture p;
+	int64_t start;
 	int ret;
 
 	picture_open_frame(&p, head, frame);
@@ -290,6 +291,7 @@ do_frame(struct picture *head, struct image *frame, int delay_ms,
 		ret = picture_pixels(&p, false, false, err);
 	if (ret == 0)
 		ret = image_to_rgb3(&p.image, err);
+	start = picture_now_us();
 	if (ret == 0 && *w == NULL) {
 		*w = codec->write_frames(p.w, p.h, head->info.plays,
 		    &run->spec->opts, err);
@@ -300,9 +302,21 @@ do_frame(struct picture *head, struct image *frame, int delay_ms,
 	if (ret == 0)
 		ret = (*w)->add(*w, &p.image, delay_ms < FRAME_MAX_MS ?
 		    delay_ms : FRAME_MAX_MS, err);
+	p.times.encode_us += picture_now_us() - start;
 	head->times = p.times;
 	head->work = p.work;
 	picture_release(&p);
+	return (ret);
+}
+
+static int
+next_frame(struct picture *head, struct anim_reader *r, struct image *frame,
+    int *delay_ms, struct ufop_err *err)
+{
+	int64_t start = picture_now_us();
+	int ret = r->next(r, frame, delay_ms, err);
+
+	head->times.decode_us += picture_now_us() - start;
 	return (ret);
 }
 
@@ -322,6 +336,7 @@ run_frames(struct picture *head, struct run *run, const struct codec *codec,
 	struct anim_reader *r;
 	struct anim_writer *w = NULL;
 	int ret, delay_ms;
+	int64_t start;
 	struct image frame;
 	bool fits = true;
 
@@ -336,7 +351,7 @@ run_frames(struct picture *head, struct run *run, const struct codec *codec,
 	if ((r = in->codec->read_frames(in, head->data, head->len, err)) == NULL)
 		return (-1);
 	*out = (struct picture_file){ .codec = codec };
-	while ((ret = r->next(r, &frame, &delay_ms, err)) == 1)
+	while ((ret = next_frame(head, r, &frame, &delay_ms, err)) == 1)
 		if ((ret = do_frame(head, &frame, delay_ms, run, codec, &w, out,
 		    &fits, err)) == -1 || !fits)
 			break;
@@ -345,8 +360,10 @@ run_frames(struct picture *head, struct run *run, const struct codec *codec,
 		return (give_back(head, out, err));
 	if (ret == 0 && w == NULL)
 		ret = image_err(err, UFOP_BAD_MEDIA, "the picture has no frames");
+	start = picture_now_us();
 	if (ret == 0)
 		ret = w->finish(w, &out->bytes, err);
+	head->times.encode_us += picture_now_us() - start;
 	if (w != NULL)
 		w->close(w);
 	return (ret);
