@@ -574,6 +574,34 @@ test_images_rotate(void)
 	image_release(&im);
 }
 
+/* The colour behind is for the new corners, not for what was transparent. */
+void
+test_images_rotate_keeps_what_is_transparent(void)
+{
+	struct ufop_err err = { UFOP_OK, "" };
+	struct picture_file out;
+	struct bytes png;
+	struct image im;
+	const unsigned char *p;
+
+	run_on_quarters("imageMogr2/background/bm9uZQ/rotate/45", &im);
+	png = kit_encode(&codec_png, &im, 0, 1);
+	image_release(&im);
+	CHECK_MSG(kit_run("imageMogr2/rotate/45", png.p, png.len, &im, &out,
+	    &err) == 0, "%s", err.msg);
+	free(png.p);
+	free(out.bytes.p);
+	CHECK(im.alpha);
+	CHECK_INT(im.plane[0].w, 129);
+	CHECK_STR(kit_colour(&im, 0, 0), "white");
+	CHECK_INT(im.plane[0].p[3], 255);
+	/* Where a corner of the first result has come to, and the middle. */
+	p = im.plane[0].p + (size_t)64 * im.plane[0].stride;
+	CHECK_INT(p[119 * 4 + 3], 0);
+	CHECK_INT(p[64 * 4 + 3], 255);
+	image_release(&im);
+}
+
 void
 test_images_blur_and_sharpen_keep_the_mean(void)
 {

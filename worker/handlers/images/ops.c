@@ -56,16 +56,17 @@ cubic(float t, float w[4])
 /*
  * The colour at x, y of an RGBA picture whose alpha is multiplied in, over
  * nothing: what lies outside is transparent, which makes the edge smooth.
+ * Returns how much of it, from 0 to 1, lies inside.
  */
-static void
+static float
 sample(const struct plane *pl, float x, float y, float out[4])
 {
 	int ix = (int)floorf(x), iy = (int)floorf(y);
-	float wx[4], wy[4];
+	float wx[4], wy[4], inside = 0;
 
 	out[0] = out[1] = out[2] = out[3] = 0;
 	if (ix < -2 || iy < -2 || ix > pl->w || iy > pl->h)
-		return;
+		return (0);
 	cubic(x - (float)ix, wx);
 	cubic(y - (float)iy, wy);
 	for (int j = 0; j < 4; j++) {
@@ -81,10 +82,12 @@ sample(const struct plane *pl, float x, float y, float out[4])
 			if (sx < 0 || sx >= pl->w)
 				continue;
 			p = pl->p + (size_t)sy * pl->stride + (size_t)sx * 4;
+			inside += w;
 			for (int c = 0; c < 4; c++)
 				out[c] += w * p[c];
 		}
 	}
+	return (inside < 0 ? 0 : inside > 1 ? 1 : inside);
 }
 
 int
@@ -112,15 +115,16 @@ ops_rotate(struct image *im, int degrees, int w, int h,
 
 		for (int x = 0; x < w; x++) {
 			float dx = (float)x - (float)(w - 1) / 2, px[4], al;
+			float corner;
 
-			sample(pl, cx + c * dx + s * dy, cy - s * dx + c * dy,
-			    px);
+			/* The colour behind is for what lies outside only. */
+			corner = back * (1 - sample(pl, cx + c * dx + s * dy,
+			    cy - s * dx + c * dy, px));
 			px[3] = px[3] < 0 ? 0 : px[3] > 255 ? 255 : px[3];
-			/* Over the colour behind; al from 0 to 1. */
-			al = px[3] / 255 + back * (1 - px[3] / 255);
+			al = fminf(px[3] / 255 + corner, 1);
 			for (int k = 0; k < 3; k++)
 				*d++ = al <= 0 ? 0 : round8((px[k] + rgba[k] *
-				    back * (1 - px[3] / 255)) / al);
+				    corner) / al);
 			if (alpha)
 				*d++ = round8(al * 255);
 		}
